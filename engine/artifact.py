@@ -1,0 +1,35 @@
+"""`Artifact`: what the compiler hands to the VM, and to disk. The only thing the two have in common.
+
+It must not import the compiler or wasmtime.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A compiled policy.
+
+    `wasm`: the module in OPA's ABI 1.3 (imports `env.memory`); `wasm_owned`: the same module owning its
+    memory (copy-on-write start image, what our VM runs). `entrypoints`: names such as
+    "cupcake/system/evaluate" in id order. `builtins`: host builtins that the module calls, name -> id.
+    `source_map`: wasm function name -> "file:row". `data`: the base document as JSON text (also
+    laid out inside the module).
+    """
+
+    wasm: bytes
+    wasm_owned: bytes
+    entrypoints: tuple[str, ...]
+    builtins: Mapping[str, int]
+    data: bytes = b"{}"
+    source_map: Mapping[str, str] = field(default_factory=dict)
+    capabilities: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 hex of the module that runs; the key of the compiled-module cache."""
+        return hashlib.sha256(self.wasm_owned).hexdigest()

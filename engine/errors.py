@@ -1,0 +1,57 @@
+"""Every error that the engine raises, in one file. Foreign errors are translated where a library is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class EngineError(Exception):
+    """Base of all engine errors; the message is one clear sentence for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One compile error. `code` is OPA's (`rego_parse_error` ...); row and col count from 1, 0 = no place."""
+
+    code: str
+    message: str
+    file: str = ""
+    row: int = 0
+    col: int = 0
+    source_line: str = ""
+    hint: str = ""
+
+    def render(self) -> str:
+        """`file:row:col: code: message`, then the source line with a caret, then the hint."""
+        place = f"{self.file}:{self.row}:{self.col}: " if self.row else (f"{self.file}: " if self.file else "")
+        lines = [f"{place}{self.code}: {self.message}"]
+        if self.source_line:
+            text = self.source_line.rstrip("\r\n")
+            pad = "".join("\t" if c == "\t" else " " for c in text[: max(self.col - 1, 0)])
+            lines += [f"    {text}", f"    {pad}^"]
+        if self.hint:
+            lines.append(f"    hint: {self.hint}")
+        return "\n".join(lines)
+
+
+class CompileErrors(EngineError):
+    """All errors of one compile, in source order."""
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        self.diagnostics = diagnostics
+        super().__init__("\n".join(d.render() for d in diagnostics))
+
+
+class EvaluationError(EngineError):
+    """An evaluation failed. `code`: OPA's `eval_conflict_error`, `eval_type_error`, `eval_builtin_error`,
+    or ours: `eval_limit_memory`, `eval_limit_time`, `eval_limit_depth`, `eval_limit_input`,
+    `eval_internal_error`, `eval_input_error`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(f"{code}: {message}")
+
+
+class LoadError(EngineError):
+    """A module or bundle cannot be loaded (not OPA's ABI, a builtin that we do not serve, damaged)."""
