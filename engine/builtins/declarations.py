@@ -1,0 +1,303 @@
+"""Every builtin that is served, one line each, and the names of those that are not.
+
+A line is `name  home  signature  [flags]`, columns apart by two or more blanks; `signature.py`
+explains the types, `registry.py` the flags; a line that starts with a blank continues
+the one before. The C symbol of a runtime builtin is `bi_` and its name with `_` for `.`.
+Names and types are those of OPA 1.7 and later. Pure data; nothing is computed here.
+"""
+
+from __future__ import annotations
+
+OPERATORS = """
+plus  runtime  number, number -> number  infix=+
+minus  runtime  number | set[any], number | set[any] -> number | set[any]  infix=-
+mul  runtime  number, number -> number  infix=*
+div  runtime  number, number -> number  infix=/
+rem  runtime  number, number -> number  infix=%
+and  runtime  set[any], set[any] -> set[any]  infix=&
+or  runtime  set[any], set[any] -> set[any]  infix=|
+equal  runtime  any, any -> boolean  infix===
+neq  runtime  any, any -> boolean  infix=!=
+lt  runtime  any, any -> boolean  infix=<
+lte  runtime  any, any -> boolean  infix=<=
+gt  runtime  any, any -> boolean  infix=>
+gte  runtime  any, any -> boolean  infix=>=
+eq  compiler  any, any -> boolean  infix==
+assign  compiler  any, any -> boolean  infix=:=
+internal.member_2  runtime  any, any -> boolean  infix=in
+internal.member_3  runtime  any, any, any -> boolean  infix=in
+"""
+
+NUMBERS = """
+abs  runtime  number -> number
+ceil  runtime  number -> number
+floor  runtime  number -> number
+round  runtime  number -> number
+numbers.range  runtime  number, number -> array[number]
+numbers.range_step  runtime  number, number, number -> array[number]
+rand.intn  host  string, number -> number  nondeterministic
+"""
+
+BITS = """
+bits.and  runtime  number, number -> number
+bits.or  runtime  number, number -> number
+bits.xor  runtime  number, number -> number
+bits.negate  runtime  number -> number
+bits.lsh  runtime  number, number -> number
+bits.rsh  runtime  number, number -> number
+"""
+
+AGGREGATES = """
+count  runtime  string | array[any] | object[any: any] | set[any] -> number
+sum  runtime  array[number] | set[number] -> number
+product  runtime  array[number] | set[number] -> number
+max  runtime  array[any] | set[any] -> any
+min  runtime  array[any] | set[any] -> any
+sort  runtime  array[any] | set[any] -> array[any]
+all  runtime  array[any] | set[any] -> boolean  deprecated
+any  runtime  array[any] | set[any] -> boolean  deprecated
+"""
+
+ARRAYS = """
+array.concat  runtime  array[any], array[any] -> array[any]
+array.reverse  runtime  array[any] -> array[any]
+array.slice  runtime  array[any], number, number -> array[any]
+array.flatten  runtime  array[any] -> array[any]
+"""
+
+SETS = """
+intersection  runtime  set[set[any]] -> set[any]
+union  runtime  set[set[any]] -> set[any]
+set_diff  runtime  set[any], set[any] -> set[any]  deprecated
+"""
+
+OBJECTS = """
+object.get  runtime  object[any: any], any, any -> any
+object.keys  runtime  object[any: any] -> set[any]
+object.union  runtime  object[any: any], object[any: any] -> any
+object.union_n  runtime  array[object[any: any]] -> any
+object.remove  runtime  object[any: any], array[any] | object[any: any] | set[any] -> any
+object.filter  runtime  object[any: any], array[any] | object[any: any] | set[any] -> any
+object.subset  runtime  array[any] | object[any: any] | set[any], array[any] | object[any: any]
+      | set[any] -> any
+json.filter  runtime  object[any: any], array[string | array[any]] | set[string | array[any]] ->
+      any
+json.remove  runtime  object[any: any], array[string | array[any]] | set[string | array[any]] ->
+      any
+json.patch  host  any, array[record[op: string, path: any; any: any]] -> any
+"""
+
+STRINGS = """
+concat  runtime  string, array[string] | set[string] -> string
+contains  runtime  string, string -> boolean
+endswith  runtime  string, string -> boolean
+format_int  runtime  number, number -> string
+indexof  runtime  string, string -> number
+indexof_n  runtime  string, string -> array[number]
+lower  runtime  string -> string
+upper  runtime  string -> string
+replace  runtime  string, string, string -> string
+strings.replace_n  runtime  object[string: string], string -> string
+split  runtime  string, string -> array[string]
+sprintf  runtime  string, array[any] -> string
+startswith  runtime  string, string -> boolean
+substring  runtime  string, number, number -> string
+trim  runtime  string, string -> string
+trim_left  runtime  string, string -> string
+trim_prefix  runtime  string, string -> string
+trim_right  runtime  string, string -> string
+trim_space  runtime  string -> string
+trim_suffix  runtime  string, string -> string
+strings.any_prefix_match  runtime  string | array[string] | set[string], string | array[string]
+      | set[string] -> boolean
+strings.any_suffix_match  runtime  string | array[string] | set[string], string | array[string]
+      | set[string] -> boolean
+strings.reverse  runtime  string -> string
+strings.count  runtime  string, string -> number
+strings.render_template  host  string, object[string: any] -> string
+internal.template_string  runtime  array[any] -> string
+"""
+
+REGEX = """
+regex.match  runtime  string, string -> boolean
+regex.is_valid  runtime  string -> boolean
+regex.find_n  runtime  string, string, number -> array[string]
+regex.find_all_string_submatch_n  runtime  string, string, number -> array[array[string]]
+regex.replace  runtime  string, string, string -> string
+regex.split  runtime  string, string -> array[string]
+regex.template_match  runtime  string, string, string, string -> boolean
+regex.globs_match  host  string, string -> boolean
+re_match  runtime  string, string -> boolean  deprecated
+glob.match  runtime  string, null | array[string], string -> boolean
+glob.quote_meta  runtime  string -> string
+internal.regex_compile  host  string -> string
+"""
+
+TYPES = """
+is_array  runtime  any -> boolean
+is_boolean  runtime  any -> boolean
+is_null  runtime  any -> boolean
+is_number  runtime  any -> boolean
+is_object  runtime  any -> boolean
+is_set  runtime  any -> boolean
+is_string  runtime  any -> boolean
+type_name  runtime  any -> string
+to_number  runtime  null | boolean | number | string -> number
+cast_array  runtime  any -> array[any]  deprecated
+cast_boolean  runtime  any -> boolean  deprecated
+cast_null  runtime  any -> null  deprecated
+cast_object  runtime  any -> object[any: any]  deprecated
+cast_set  runtime  any -> set[any]  deprecated
+cast_string  runtime  any -> string  deprecated
+"""
+
+ENCODING = """
+json.marshal  runtime  any -> string
+json.marshal_with_options  host  any, record[indent: string, prefix: string, pretty: boolean;
+      string: any] -> string
+json.unmarshal  runtime  string -> any
+json.is_valid  runtime  string -> boolean
+yaml.marshal  host  any -> string
+yaml.unmarshal  host  string -> any
+yaml.is_valid  host  string -> boolean
+base64.encode  runtime  string -> string
+base64.decode  runtime  string -> string
+base64.is_valid  runtime  string -> boolean
+base64url.encode  runtime  string -> string
+base64url.encode_no_pad  runtime  string -> string
+base64url.decode  runtime  string -> string
+hex.encode  runtime  string -> string
+hex.decode  runtime  string -> string
+urlquery.encode  runtime  string -> string
+urlquery.decode  runtime  string -> string
+urlquery.encode_object  host  object[string: string | array[string] | set[string]] -> string
+urlquery.decode_object  host  string -> object[string: array[string]]
+"""
+
+GRAPHS = """
+walk  runtime  any -> tuple[array[any], any]  relation
+graph.reachable  runtime  object[any: array[any] | set[any]], array[any] | set[any] -> set[any]
+graph.reachable_paths  runtime  object[any: array[any] | set[any]], array[any] | set[any] ->
+      set[array[any]]
+"""
+
+TIME = """
+time.now_ns  host  -> number  nondeterministic
+time.parse_ns  host  string, string -> number
+time.parse_rfc3339_ns  host  string -> number
+time.parse_duration_ns  host  string -> number
+time.format  host  number | tuple[number, string] | tuple[number, string, string] -> string
+time.date  host  number | tuple[number, string] -> tuple[number, number, number]
+time.clock  host  number | tuple[number, string] -> tuple[number, number, number]
+time.weekday  host  number | tuple[number, string] -> string
+time.add_date  host  number, number, number, number -> number
+time.diff  host  number | tuple[number, string], number | tuple[number, string] -> tuple[number,
+      number, number, number, number, number]
+"""
+
+CRYPTO = """
+crypto.md5  host  string -> string
+crypto.sha1  host  string -> string
+crypto.sha256  host  string -> string
+crypto.hmac.md5  host  string, string -> string
+crypto.hmac.sha1  host  string, string -> string
+crypto.hmac.sha256  host  string, string -> string
+crypto.hmac.sha512  host  string, string -> string
+crypto.hmac.equal  host  string, string -> boolean
+"""
+
+TOKENS = """
+io.jwt.decode  host  string -> tuple[object[any: any], object[any: any], string]
+"""
+
+NET = """
+net.cidr_contains  host  string, string -> boolean
+net.cidr_contains_matches  host  string | array[string | array[any]] | object[string: string |
+      array[any]] | set[string | array[any]], string | array[string |
+      array[any]] | object[string: string | array[any]] | set[string
+      | array[any]] -> set[tuple[any, any]]
+net.cidr_expand  host  string -> set[string]
+net.cidr_intersects  host  string, string -> boolean
+net.cidr_is_valid  host  string -> boolean
+net.cidr_merge  host  array[string] | set[string] -> set[string]
+net.cidr_overlap  host  string, string -> boolean  deprecated
+"""
+
+IDENTIFIERS = """
+uuid.rfc4122  host  string -> string  nondeterministic
+uuid.parse  host  string -> object[string: any]
+semver.compare  host  string, string -> number
+semver.is_valid  host  any -> boolean
+units.parse  host  string -> number
+units.parse_bytes  host  string -> number
+"""
+
+REFLECTION = """
+opa.runtime  host  -> object[string: any]  nondeterministic
+trace  runtime  string -> boolean
+print  compiler  any -> boolean  variadic
+internal.print  runtime  array[set[any]] -> boolean
+rego.metadata.chain  compiler  -> array[any]
+rego.metadata.rule  compiler  -> any
+"""
+
+FAMILIES: tuple[tuple[str, str], ...] = (
+    ("operators", OPERATORS),
+    ("numbers", NUMBERS),
+    ("bits", BITS),
+    ("aggregates", AGGREGATES),
+    ("arrays", ARRAYS),
+    ("sets", SETS),
+    ("objects", OBJECTS),
+    ("strings", STRINGS),
+    ("regex", REGEX),
+    ("types", TYPES),
+    ("encoding", ENCODING),
+    ("graphs", GRAPHS),
+    ("time", TIME),
+    ("crypto", CRYPTO),
+    ("tokens", TOKENS),
+    ("net", NET),
+    ("identifiers", IDENTIFIERS),
+    ("reflection", REFLECTION),
+)
+
+# Known to OPA, refused here when a policy is compiled: effects on the world outside (http.send,
+# net.lookup_ip_addr) and families that need a library this version does not carry.
+UNSERVED: tuple[str, ...] = (
+    "crypto.parse_private_keys",
+    "crypto.x509.parse_and_verify_certificates",
+    "crypto.x509.parse_and_verify_certificates_with_options",
+    "crypto.x509.parse_certificate_request",
+    "crypto.x509.parse_certificates",
+    "crypto.x509.parse_keypair",
+    "crypto.x509.parse_rsa_private_key",
+    "graphql.is_valid",
+    "graphql.parse",
+    "graphql.parse_and_verify",
+    "graphql.parse_query",
+    "graphql.parse_schema",
+    "graphql.schema_is_valid",
+    "http.send",
+    "io.jwt.decode_verify",
+    "io.jwt.encode_sign",
+    "io.jwt.encode_sign_raw",
+    "io.jwt.verify_eddsa",
+    "io.jwt.verify_es256",
+    "io.jwt.verify_es384",
+    "io.jwt.verify_es512",
+    "io.jwt.verify_hs256",
+    "io.jwt.verify_hs384",
+    "io.jwt.verify_hs512",
+    "io.jwt.verify_ps256",
+    "io.jwt.verify_ps384",
+    "io.jwt.verify_ps512",
+    "io.jwt.verify_rs256",
+    "io.jwt.verify_rs384",
+    "io.jwt.verify_rs512",
+    "json.match_schema",
+    "json.verify_schema",
+    "net.lookup_ip_addr",
+    "providers.aws.sign_req",
+    "rego.parse_module",
+)
