@@ -16,7 +16,7 @@ from functools import cmp_to_key
 from typing import Literal, TypeAlias
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)
 class BuiltinError(Exception):
     """A builtin cannot serve its operands. `kind` "type" is an operand of the wrong type
     (eval_type_error), "builtin" anything else (eval_builtin_error). `message` starts with the name of
@@ -53,7 +53,7 @@ class RegoObject:
 
 
 Value: TypeAlias = (
-    "None | bool | int | Decimal | str | list[Value] | dict[str, Value] | RegoSet | RegoObject"
+    "bool | int | Decimal | str | list[Value] | dict[str, Value] | RegoSet | RegoObject | None"
 )
 
 _NAMES = ("null", "boolean", "number", "string", "array", "object", "set")

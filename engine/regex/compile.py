@@ -1,0 +1,40 @@
+"""Pattern to blob: what the linker puts into a module and `internal.regex_compile` hands out."""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+
+from cupcake.engine.regex.dfa import build_dfa
+from cupcake.engine.regex.parser import parse
+from cupcake.engine.regex.program import build_program, encode_program
+
+MAGIC = 0x31305852  # "RX01"
+_HEADER = struct.Struct("<IIIIIIIIII")
+
+
+@lru_cache(maxsize=4096)
+def compile_pattern(pattern: str) -> bytes:
+    """The blob of FORMAT.md; equal for equal patterns. Raises RegexError for a bad pattern."""
+    parsed = parse(pattern)
+    program = build_program(parsed)
+    code, classes, names = encode_program(program)
+    dfa = build_dfa(parsed) or b""
+    code_at = _HEADER.size
+    classes_at = code_at + len(code)
+    dfa_at = classes_at + len(classes)
+    names_at = dfa_at + len(dfa)
+    size = names_at + len(names)
+    header = _HEADER.pack(
+        MAGIC,
+        size,
+        len(program.code),
+        program.start,
+        len(program.names) + 1,
+        code_at,
+        classes_at,
+        dfa_at if dfa else 0,
+        names_at,
+        0,
+    )
+    return header + code + classes + dfa + names

@@ -1,0 +1,19 @@
+"""The one error of this package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(eq=False)
+class RegexError(Exception):
+    """A pattern is not RE2 syntax. `position` counts characters from 0, `fragment` is the text at fault."""
+
+    reason: str
+    fragment: str
+    position: int
+
+    def __str__(self) -> str:
+        if self.fragment:
+            return f"error parsing regexp: {self.reason}: `{self.fragment}`"
+        return f"error parsing regexp: {self.reason}"
