@@ -1,0 +1,150 @@
+"""`# METADATA` comment blocks to `ast.Annotations`, each attached to the statement after it.
+
+Reads the comments that the lexer has kept. The one importer of YAML in the compiler, and only when
+there is a block to read: most of its time would be spent in that import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from cupcake.engine.errors import Diagnostic
+from cupcake.engine.rego import ast
+from cupcake.engine.rego.lexer import Tokens
+
+_SCOPES: Final = ("rule", "document", "package", "subpackages")
+_MAX_NODES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A statement that annotations can belong to: `package`, `import` or `rule`, its first row, and
+    the index of the rule (-1 for the others)."""
+
+    what: str
+    row: int
+    index: int
+
+
+@dataclass(slots=True)
+class Attached:
+    """Annotations by rule index, those of the module itself, and what was wrong."""
+
+    rules: dict[int, list[ast.Annotations]] = field(default_factory=dict)
+    module: list[ast.Annotations] = field(default_factory=list)
+    errors: list[Diagnostic] = field(default_factory=list)
+
+
+class _BadBlock(Exception):
+    def __init__(self, message: str, line: int) -> None:
+        self.line = line  # within the block, from 0
+        super().__init__(message)
+
+
+def read_annotations(
+    tokens: Tokens, file: str, attachments: Sequence[Attachment]
+) -> Attached:
+    """All annotations of a module whose statements are `attachments`, in source order."""
+    result = Attached()
+    comments = tokens.comments
+    at = 0
+    while at < len(comments):
+        row, col, offset, text = comments[at]
+        at += 1
+        if text.strip() != "METADATA":
+            continue
+        lines: list[str] = []
+        end = offset + len(text) + 1
+        while at < len(comments):
+            next_row, next_col, next_offset, next_text = comments[at]
+            if next_row != row + len(lines) + 1 or next_col != 1:
+                break
+            lines.append(next_text.removeprefix(" "))
+            end = next_offset + len(next_text) + 1
+            at += 1
+        last_row = row + len(lines)
+        target = next((a for a in attachments if a.row > last_row), None)
+        try:
+            values = _read_block(lines)
+            scope = _scope(values, target)
+        except _BadBlock as bad:
+            wrong = row + 1 + bad.line if lines else row
+            error = Diagnostic(
+                "rego_parse_error",
+                str(bad),
+                file,
+                min(wrong, last_row),
+                1,
+                tokens.line(min(wrong, last_row)),
+                "a METADATA block is YAML in comments; leave the word out if it is none",
+            )
+            result.errors.append(error)
+            continue
+        found = ast.Annotations(scope, values, ast.Location(file, row, col, offset, end))
+        if target is not None and target.index >= 0:
+            result.rules.setdefault(target.index, []).append(found)
+        else:
+            result.module.append(found)
+    return result
+
+
+def _scope(values: dict[str, object], target: Attachment | None) -> str:
+    scope = values.get("scope")
+    what = target.what if target else ""
+    if scope is None:
+        return "package" if what == "package" else "rule"
+    if not isinstance(scope, str) or scope not in _SCOPES:
+        raise _BadBlock(f"unknown annotation scope {scope!r}, must be one of {', '.join(_SCOPES)}", 0)
+    wanted = "package" if scope in ("package", "subpackages") else "rule"
+    if what != wanted:
+        have = f" (have {what})" if what else ""
+        raise _BadBlock(f"annotation scope '{scope}' must be applied to {wanted}{have}", 0)
+    return scope
+
+
+def _read_block(lines: list[str]) -> dict[str, object]:
+    import yaml
+
+    text = "\n".join(lines) + "\n"
+    if not text.strip():
+        raise _BadBlock("expected METADATA block, found whitespace", 0)
+    # The C loader recurses on the C stack, which nothing guards; a block with enough marks to nest
+    # that deep is read by the Python one.
+    marks = sum(text.count(mark) for mark in "[{-?:")
+    base = yaml.SafeLoader if marks > 1000 else getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        loaded = yaml.load(text, Loader=base)  # noqa: S506 - both are safe loaders
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = error.problem or error.context or "invalid"
+        raise _BadBlock(f"yaml: {problem}", mark.line if mark else 0) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise _BadBlock(f"yaml: {reason}", 0) from None
+    if not isinstance(loaded, dict):
+        raise _BadBlock("METADATA block must be a YAML mapping", 0)
+    budget = [_MAX_NODES]
+    plain = _plain(loaded, budget, 0)
+    assert isinstance(plain, dict)
+    return plain
+
+
+def _plain(value: object, budget: list[int], depth: int) -> object:
+    """`value` in JSON's types alone; aliases are written out, within a budget."""
+    budget[0] -= 1
+    if budget[0] < 0 or depth > 50:
+        raise _BadBlock("METADATA block is too large", 0)
+    if isinstance(value, dict):
+        result: dict[str, object] = {}
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise _BadBlock(f"invalid map key type: {key!r} is no string", 0)
+            result[key] = _plain(item, budget, depth + 1)
+        return result
+    if isinstance(value, list):
+        return [_plain(item, budget, depth + 1) for item in value]
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    return str(value)  # dates
