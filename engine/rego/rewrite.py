@@ -1,0 +1,572 @@
+"""Rewrites one rule or query from the parsed to the checked form (names, locals, calls).
+
+Refs become absolute, locals are renamed apart, `:=`, `some` and `in` become unification, output
+arguments of calls are captured, and template strings become calls. Bodies keep their order; `safety.py` orders
+them. Work on one rule depends only on that rule and on the signatures, and touches nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cupcake.engine.errors import Diagnostic
+from cupcake.engine.rego import ast
+from cupcake.engine.rego.resolve import (
+    ROOTS,
+    ModuleNames,
+    Problems,
+    Scope,
+    Signatures,
+    declared_names,
+    outside_body,
+    outside_term,
+    pattern_names,
+)
+
+COMPILE_ERROR = "rego_compile_error"
+TYPE_ERROR = "rego_type_error"
+TEMPLATE = "internal.template_string"
+
+_REDECLARED = {
+    "seen": "var {} referenced above",
+    "assigned": "var {} assigned above",
+    "declared": "var {} declared above",
+    "arg": "arg {} redeclared",
+}
+_KIND_NAMES: dict[type, str] = {
+    ast.Null: "null",
+    ast.Boolean: "boolean",
+    ast.Number: "number",
+    ast.String: "string",
+    ast.Ref: "ref",
+    ast.Set: "set",
+    ast.Object: "object",
+    ast.Array: "array",
+    ast.Call: "call",
+    ast.ArrayComprehension: "arraycomprehension",
+    ast.SetComprehension: "setcomprehension",
+    ast.ObjectComprehension: "objectcomprehension",
+    ast.TemplateString: "templatestring",
+}
+_SCALARS = frozenset({ast.String, ast.Number, ast.Boolean, ast.Null})
+
+
+def dotted(operator: ast.Ref) -> str:
+    """`json.unmarshal`, `data.a.f`: the name of a call operator."""
+    parts: list[str] = []
+    for t in operator.terms:
+        if isinstance(t, ast.Var):
+            parts.append(t.name)
+        elif isinstance(t, ast.String):
+            parts.append(t.value)
+    return ".".join(parts)
+
+
+class Rewriter:
+    """Rewrites one rule (with its `else` chain) or one query; `written` maps locals to written names."""
+
+    def __init__(self, names: ModuleNames, signatures: Signatures, problems: Problems) -> None:
+        self.names = names
+        self.signatures = signatures
+        self.problems = problems
+        self.written: dict[str, str] = {}
+        self.prelude: list[ast.Expr] = []
+        self.occurred: set[str] = set()
+        self.undeclared: list[ast.Var] = []
+        self.metadata: Callable[[str, ast.Location], ast.Term | None] | None = None
+
+    # -- names ---------------------------------------------------------------------------------
+
+    def fresh(self, written: str, loc: ast.Location) -> ast.Var:
+        name = f"__local{len(self.written)}__"
+        self.written[name] = written
+        return ast.Var(name, loc)
+
+    def generated(self, loc: ast.Location) -> ast.Var:
+        return self.fresh("", loc)
+
+    def declare(self, var: ast.Var, scope: Scope, how: str, loc: ast.Location) -> ast.Var:
+        """Introduce `var` in `scope`; a second introduction is an error at `loc`."""
+        name = var.name
+        if name.startswith("$"):
+            return self.fresh("_", var.loc)
+        before = scope.how.get(name)
+        if before is not None:
+            self.problems.add(COMPILE_ERROR, _REDECLARED[before].format(name), loc)
+        local = self.fresh(name, var.loc)
+        scope.names[name] = local
+        scope.how[name] = how
+        return local
+
+    def var(self, term: ast.Var, scope: Scope) -> ast.Term:
+        name = term.name
+        self.occurred.add(name)
+        found = scope.names.get(name)
+        if found is None and scope.parent is not None:
+            found = scope.parent.lookup(name)
+            if found is not None and name not in scope.how and self._implicit(scope, name):
+                scope.how[name] = "seen"
+        if found is not None:
+            return ast.Var(found.name, term.loc)
+        if name.startswith("$"):
+            return self.fresh("_", term.loc)
+        absolute = self._global(name, scope)
+        if absolute is not None:
+            head = absolute[0]
+            if len(absolute) == 1:
+                return ast.Var(head.name if isinstance(head, ast.Var) else name, term.loc)
+            return ast.Ref(absolute, term.loc)
+        if name in ROOTS:
+            return term
+        return self._implicit_local(term, scope)
+
+    def _global(self, name: str, scope: Scope) -> tuple[ast.Term, ...] | None:
+        absolute = self.names.visible.get(name)
+        if absolute is None or scope.hides(name):
+            return None
+        self.names.used.add(name)
+        return absolute
+
+    def _implicit(self, scope: Scope, name: str) -> bool:
+        level = scope.parent
+        while level is not None:
+            if name in level.names:
+                return level.how.get(name) == "seen"
+            level = level.parent
+        return False
+
+    def _implicit_local(self, term: ast.Var, scope: Scope) -> ast.Var:
+        """A name that nothing declares belongs to the outermost level that uses it outside closures."""
+        name = term.name
+        target = scope
+        level = scope.parent
+        while level is not None:
+            if name in level.outside and name not in level.declared:
+                target = level
+            level = level.parent
+        local = self.fresh(name, term.loc)
+        target.names[name] = local
+        target.how[name] = "seen"
+        if target is not scope:
+            scope.how.setdefault(name, "seen")
+        return local
+
+    # -- terms ---------------------------------------------------------------------------------
+
+    def term(self, term: ast.Term, scope: Scope) -> ast.Term:
+        if type(term) in _SCALARS:
+            return term
+        if isinstance(term, ast.Var):
+            return self.var(term, scope)
+        if isinstance(term, ast.Ref):
+            return self.ref(term, scope)
+        if isinstance(term, ast.Call):
+            return self.nested_call(term, scope)
+        if isinstance(term, ast.Array):
+            return ast.Array(tuple([self.term(t, scope) for t in term.items]), term.loc)
+        if isinstance(term, ast.Set):
+            return ast.Set(tuple([self.term(t, scope) for t in term.items]), term.loc)
+        if isinstance(term, ast.Object):
+            return ast.Object(
+                tuple([(self.term(k, scope), self.term(v, scope)) for k, v in term.pairs]), term.loc
+            )
+        if isinstance(term, (ast.ArrayComprehension, ast.SetComprehension)):
+            (value,), body = self.closure((term.term,), term.body, scope)
+            return type(term)(value, body, term.loc)
+        if isinstance(term, ast.ObjectComprehension):
+            (key, value), body = self.closure((term.key, term.value), term.body, scope)
+            return ast.ObjectComprehension(key, value, body, term.loc)
+        if isinstance(term, ast.TemplateString):
+            return self.template(term, scope)
+        return term
+
+    def ref(self, term: ast.Ref, scope: Scope) -> ast.Term:
+        head = self.term(term.terms[0], scope)
+        rest = [
+            t if type(t) is ast.String else self.term(t, scope) for t in term.terms[1:]
+        ]
+        start = head.terms if isinstance(head, ast.Ref) else (head,)
+        return ast.Ref((*start, *rest), term.loc)
+
+    def closure(
+        self, heads: tuple[ast.Term, ...], body: ast.Body, scope: Scope
+    ) -> tuple[tuple[ast.Term, ...], ast.Body]:
+        """A comprehension: its own level for terms and body."""
+        outside: set[str] = set()
+        outside_body(body, outside)
+        for t in heads:
+            outside_term(t, outside)
+        inner = Scope(scope, declared_names(body), frozenset(outside))
+        return self.level(heads, body, inner)
+
+    def level(
+        self, heads: tuple[ast.Term, ...], body: ast.Body, inner: Scope
+    ) -> tuple[tuple[ast.Term, ...], ast.Body]:
+        """Rewrite a body in its own level, then terms that are evaluated after it."""
+        saved, self.prelude = self.prelude, []
+        done: list[ast.Expr] = []
+        for expr in body:
+            self.expr(expr, inner, done)
+        terms = tuple([self.term(t, inner) for t in heads])
+        done.extend(self.prelude)
+        self.prelude = saved
+        return terms, tuple(done)
+
+    def template(self, term: ast.TemplateString, scope: Scope) -> ast.Term:
+        parts: list[ast.Term] = []
+        for part in term.parts:
+            if isinstance(part, ast.String):
+                parts.append(part)
+                continue
+            inner = Scope(scope, frozenset(), frozenset())
+            saved, self.prelude = self.prelude, []
+            value = self.term(part, inner)
+            result = self.generated(part.loc)
+            unify = ast.Expr(ast.Unify(result, value), loc=part.loc, generated=True)
+            body = (*self.prelude, unify)
+            self.prelude = saved
+            parts.append(ast.SetComprehension(ast.Var(result.name, part.loc), body, part.loc))
+        operator = ast.Ref((ast.Var("internal"), ast.String("template_string")), term.loc)
+        return ast.Call(operator, (ast.Array(tuple(parts), term.loc),), term.loc)
+
+    # -- calls ---------------------------------------------------------------------------------
+
+    def operator(self, operator: ast.Ref, scope: Scope) -> ast.Ref:
+        """The absolute name of what is called; a local of that name is an error."""
+        head = operator.terms[0]
+        if not isinstance(head, ast.Var):
+            return operator
+        name = head.name
+        if name == "internal" and len(operator.terms) > 1:
+            return operator
+        if scope.hides(name) and scope.lookup(name) is not None:
+            text = dotted(operator)
+            self.problems.add(COMPILE_ERROR, f"called function {text} shadowed", operator.loc)
+            return operator
+        absolute = self._global(name, scope)
+        if absolute is None:
+            return operator
+        return ast.Ref((*absolute, *operator.terms[1:]), operator.loc)
+
+    def arity(self, operator: ast.Ref) -> int | None:
+        name = dotted(operator)
+        if name.startswith("data."):
+            return self.signatures.functions.get(name)
+        builtin = self.signatures.builtins.get(name)
+        return None if builtin is None else len(builtin.args)
+
+    def is_relation(self, operator: ast.Ref) -> bool:
+        builtin = self.signatures.builtins.get(dotted(operator))
+        return builtin is not None and builtin.relation
+
+    def call(self, term: ast.Call, scope: Scope) -> ast.Call:
+        operator = self.operator(term.operator, scope)
+        args = tuple([self.term(t, scope) for t in term.args])
+        if self.arity(operator) is None:
+            self.undefined(operator, term)
+        return ast.Call(operator, args, term.loc)
+
+    def undefined(self, operator: ast.Ref, term: ast.Call) -> None:
+        name = dotted(operator)
+        if name == TEMPLATE:
+            return
+        loc = term.loc if term.loc.row else operator.loc
+        self.problems.add(TYPE_ERROR, f"undefined function {name}", loc)
+
+    def nested_call(self, term: ast.Call, scope: Scope) -> ast.Term:
+        if self.metadata is not None:
+            constant = self.metadata(dotted(term.operator), term.loc)
+            if constant is not None:
+                return constant
+        call = self.call(term, scope)
+        name = dotted(call.operator)
+        if name == "eq":
+            equal = ast.Ref((ast.Var("equal", term.loc),), term.loc)
+            return ast.Call(equal, call.args, term.loc)
+        self.check_count(call, nested=True)
+        if self.is_relation(call.operator):
+            out = self.generated(term.loc)
+            relation = ast.Call(call.operator, (*call.args, out), term.loc)
+            self.prelude.append(ast.Expr(relation, loc=term.loc, generated=True))
+            return ast.Var(out.name, term.loc)
+        return call
+
+    def check_count(self, call: ast.Call, *, nested: bool) -> None:
+        arity = self.arity(call.operator)
+        got = len(call.args)
+        if arity is None or got == arity or (got == arity + 1 and not nested):
+            return
+        name = dotted(call.operator)
+        builtin = self.signatures.builtins.get(name)
+        if builtin is not None and builtin.variadic:
+            return
+        noun = "argument" if got == 1 else "arguments"
+        self.problems.add(
+            TYPE_ERROR, f"function {name} has arity {arity}, got {got} {noun}", call.loc
+        )
+
+    # -- statements ----------------------------------------------------------------------------
+
+    def expr(self, expr: ast.Expr, scope: Scope, out: list[ast.Expr]) -> None:
+        """Append the checked form of one statement to `out` (nothing for declarations)."""
+        kind = expr.kind
+        if isinstance(kind, ast.SomeDecl):
+            self.some(kind, expr, scope)
+            return
+        if isinstance(kind, ast.Call) and dotted(kind.operator) == "print":
+            if self._global("print", scope) is None:
+                return
+        saved, self.prelude = self.prelude, []
+        withs = tuple([self.with_(w, scope) for w in expr.withs])
+        new: ast.ExprKind
+        if isinstance(kind, ast.Call):
+            new = self.statement_call(kind, expr, scope)
+        elif isinstance(kind, ast.Assign):
+            new = self.assign(kind, expr, scope)
+        elif isinstance(kind, ast.Unify):
+            new = self.unify(self.side(kind.lhs, scope), self.side(kind.rhs, scope))
+        elif isinstance(kind, ast.SomeIn):
+            new = self.some_in(kind, expr, scope)
+        elif isinstance(kind, ast.Every):
+            new = self.every(kind, expr, scope)
+        else:
+            new = self.term(kind, scope)
+        if self.prelude:
+            out.extend(
+                [ast.Expr(p.kind, False, withs, p.loc, True) for p in self.prelude]
+                if withs
+                else self.prelude
+            )
+        self.prelude = saved
+        out.append(ast.Expr(new, expr.negated, withs, expr.loc, expr.generated))
+
+    def side(self, term: ast.Term, scope: Scope) -> ast.Term:
+        """One side of a unification: a relation call stays a call here, `unify` lowers it."""
+        if isinstance(term, ast.Call):
+            operator = self.operator(term.operator, scope)
+            if self.is_relation(operator) and len(term.args) == self.arity(operator):
+                return self.call(term, scope)
+        return self.term(term, scope)
+
+    def unify(self, lhs: ast.Term, rhs: ast.Term) -> ast.ExprKind:
+        for call, other in ((rhs, lhs), (lhs, rhs)):
+            if isinstance(call, ast.Call) and self.is_relation(call.operator):
+                return ast.Call(call.operator, (*call.args, other), call.loc)
+        return ast.Unify(lhs, rhs)
+
+    def statement_call(self, kind: ast.Call, expr: ast.Expr, scope: Scope) -> ast.ExprKind:
+        name = dotted(kind.operator)
+        if len(kind.args) == 2 and name in ("eq", "assign") and name not in self.names.visible:
+            if name == "assign":
+                return self.assign(ast.Assign(*kind.args), expr, scope)
+            return self.unify(self.side(kind.args[0], scope), self.side(kind.args[1], scope))
+        if self.metadata is not None:
+            constant = self.metadata(name, kind.loc)
+            if constant is not None:
+                return constant
+        call = self.call(kind, scope)
+        arity = self.arity(call.operator)
+        if arity is None:
+            return call
+        self.check_count(call, nested=False)
+        if self.is_relation(call.operator):
+            if len(call.args) == arity:
+                return ast.Call(call.operator, (*call.args, self.generated(kind.loc)), kind.loc)
+            return call
+        if len(call.args) == arity + 1:
+            inner = ast.Call(call.operator, call.args[:-1], kind.loc)
+            return ast.Unify(call.args[-1], inner)
+        return call
+
+    def assign(self, kind: ast.Assign, expr: ast.Expr, scope: Scope) -> ast.ExprKind:
+        rhs = self.side(kind.rhs, scope)
+        if expr.negated:
+            self.problems.add(
+                COMPILE_ERROR, "cannot assign vars inside negated expression", expr.loc
+            )
+            return ast.Unify(kind.lhs, rhs)
+        return self.unify(self.target(kind.lhs, scope), rhs)
+
+    def target(self, term: ast.Term, scope: Scope) -> ast.Term:
+        """The left side of `:=`: variables are declared, arrays and object values may hold them."""
+        if isinstance(term, ast.Var):
+            return self.declare(term, scope, "assigned", term.loc)
+        if isinstance(term, ast.Array):
+            return ast.Array(
+                tuple([self.target_item(t, scope) for t in term.items]), term.loc
+            )
+        if isinstance(term, ast.Object):
+            return ast.Object(
+                tuple([(self.term(k, scope), self.target_item(v, scope)) for k, v in term.pairs]),
+                term.loc,
+            )
+        self.problems.add(
+            COMPILE_ERROR, f"cannot assign to {_KIND_NAMES.get(type(term), 'term')}", term.loc
+        )
+        return term
+
+    def target_item(self, term: ast.Term, scope: Scope) -> ast.Term:
+        return self.target(term, scope)
+
+    def some(self, kind: ast.SomeDecl, expr: ast.Expr, scope: Scope) -> None:
+        for name in kind.names:
+            if name.name in scope.outside:
+                self.declare(name, scope, "declared", expr.loc)
+                continue
+            # Used in closures only: each closure owns its own; here the name only hides globals.
+            before = scope.how.get(name.name)
+            if before is not None:
+                self.problems.add(COMPILE_ERROR, _REDECLARED[before].format(name.name), expr.loc)
+            scope.how[name.name] = "declared"
+            self.undeclared.append(ast.Var(name.name, expr.loc))
+
+    def some_in(self, kind: ast.SomeIn, expr: ast.Expr, scope: Scope) -> ast.ExprKind:
+        domain = self.term(kind.domain, scope)
+        for pattern in (kind.key, kind.value):
+            if pattern is not None:
+                for v in pattern_names(pattern):
+                    if not v.name.startswith("$"):
+                        self.declare(v, scope, "declared", expr.loc)
+        key = self.generated(kind.domain.loc) if kind.key is None else self.term(kind.key, scope)
+        value = self.term(kind.value, scope)
+        if isinstance(domain, ast.Ref):
+            return ast.Unify(value, ast.Ref((*domain.terms, key), kind.domain.loc))
+        if not isinstance(domain, ast.Var):
+            local = self.generated(kind.domain.loc)
+            self.prelude.append(
+                ast.Expr(ast.Unify(local, domain), loc=kind.domain.loc, generated=True)
+            )
+            domain = ast.Var(local.name, kind.domain.loc)
+        return ast.Unify(value, ast.Ref((domain, key), kind.domain.loc))
+
+    def every(self, kind: ast.Every, expr: ast.Expr, scope: Scope) -> ast.ExprKind:
+        domain = self.term(kind.domain, scope)
+        outside: set[str] = set()
+        outside_body(kind.body, outside)
+        bound = {v.name for v in (kind.key, kind.value) if v is not None}
+        inner = Scope(scope, declared_names(kind.body) | bound, frozenset(outside | bound))
+        key = None if kind.key is None else self.declare(kind.key, inner, "declared", expr.loc)
+        value = self.declare(kind.value, inner, "declared", expr.loc)
+        _, body = self.level((), kind.body, inner)
+        return ast.Every(key, value, domain, body)
+
+    def with_(self, w: ast.With, scope: Scope) -> ast.With:
+        target = w.target
+        head = target.terms[0] if isinstance(target, ast.Ref) else target
+        if isinstance(head, ast.Var) and head.name in ROOTS:
+            # `with input...` always means the document, also where a local hides its name.
+            if isinstance(target, ast.Ref):
+                rest = tuple([self.term(t, scope) for t in target.terms[1:]])
+                target = ast.Ref((head, *rest), target.loc)
+            return ast.With(target, self.with_value(w.value, scope), w.loc)
+        name = self._callable_name(target, scope)
+        if name is not None:
+            return ast.With(name, self.with_value(w.value, scope), w.loc)
+        return ast.With(self.term(target, scope), self.with_value(w.value, scope), w.loc)
+
+    def with_value(self, term: ast.Term, scope: Scope) -> ast.Term:
+        name = self._callable_name(term, scope)
+        return self.term(term, scope) if name is None else name
+
+    def _callable_name(self, term: ast.Term, scope: Scope) -> ast.Ref | None:
+        """A name of a builtin (not hidden by a local, rule or import), as a Ref."""
+        if isinstance(term, ast.Var):
+            ref = ast.Ref((term,), term.loc)
+        elif isinstance(term, ast.Ref):
+            ref = term
+        else:
+            return None
+        head = ref.terms[0]
+        if not isinstance(head, ast.Var) or head.name in ROOTS:
+            return None
+        if dotted(ref) not in self.signatures.builtins:
+            return None
+        if scope.lookup(head.name) is not None or self._global(head.name, scope) is not None:
+            return None
+        return ref if all(isinstance(t, ast.String) for t in ref.terms[1:]) else None
+
+    # -- rules ---------------------------------------------------------------------------------
+
+    def rule(self, rule: ast.Rule) -> ast.Rule:
+        """The checked form of a rule with its whole `else` chain."""
+        args_scope = Scope(None, frozenset(), frozenset())
+        for arg in rule.head.args or ():
+            for v in pattern_names(arg):
+                if v.name in ROOTS:
+                    self.problems.add(
+                        COMPILE_ERROR,
+                        f"args must not shadow {v.name} (use a different variable name)",
+                        rule.loc,
+                    )
+                elif not v.name.startswith("$") and v.name not in args_scope.names:
+                    args_scope.names[v.name] = self.fresh(v.name, v.loc)
+                    args_scope.how[v.name] = "arg"
+        args_scope.declared = frozenset(args_scope.names)
+        args: tuple[ast.Term, ...] | None = None
+        if rule.head.args is not None:
+            args = tuple([self.term(t, args_scope) for t in rule.head.args])
+        chain: list[ast.Rule] = []
+        current: ast.Rule | None = rule
+        while current is not None:
+            chain.append(current)
+            current = current.else_
+        done: ast.Rule | None = None
+        for link in reversed(chain):
+            done = self.link(link, args, args_scope, done)
+        assert done is not None
+        for v in self.undeclared:
+            if v.name not in self.occurred and not v.name.startswith("$"):
+                self.problems.add(COMPILE_ERROR, f"declared var {v.name} unused", v.loc)
+        return done
+
+    def link(
+        self,
+        rule: ast.Rule,
+        args: tuple[ast.Term, ...] | None,
+        args_scope: Scope,
+        else_: ast.Rule | None,
+    ) -> ast.Rule:
+        head = rule.head
+        outside: set[str] = set()
+        outside_body(rule.body, outside)
+        heads = [*head.ref.terms[1:]]
+        if head.key is not None:
+            heads.append(head.key)
+        if head.value is not None:
+            heads.append(head.value)
+        for t in heads:
+            outside_term(t, outside)
+        scope = Scope(
+            None,
+            declared_names(rule.body) | args_scope.declared,
+            frozenset(outside),
+            dict(args_scope.names),
+            dict(args_scope.how),
+        )
+        terms, body = self.level(tuple(heads), rule.body, scope)
+        rest = list(terms)
+        value = rest.pop() if head.value is not None else None
+        key = rest.pop() if head.key is not None else None
+        first = head.ref.terms[0]
+        name = ast.String(first.name if isinstance(first, ast.Var) else "", first.loc)
+        ref = ast.Ref((*self.names.package, name, *rest), head.ref.loc)
+        new = ast.Head(ref, args, key, value, head.assign, head.loc)
+        return ast.Rule(new, body, else_, rule.default, rule.annotations, rule.loc)
+
+    def query(self, body: ast.Body) -> tuple[ast.Body, tuple[tuple[str, ast.Var], ...]]:
+        """The checked body of a query, and its named variables."""
+        outside: set[str] = set()
+        outside_body(body, outside)
+        scope = Scope(None, declared_names(body), frozenset(outside))
+        _, done = self.level((), body, scope)
+        return done, tuple((n, v) for n, v in scope.names.items())
+
+
+def rewrite_rule(
+    rule: ast.Rule, names: ModuleNames, signatures: Signatures
+) -> tuple[ast.Rule, dict[str, str], tuple[Diagnostic, ...]]:
+    """Rewrite one rule: the checked rule, written names by local, and the errors found."""
+    problems = Problems()
+    rewriter = Rewriter(names, signatures, problems)
+    done = rewriter.rule(rule)
+    return done, rewriter.written, problems.ordered()

@@ -1,0 +1,409 @@
+"""Safety: orders bodies so that every variable is bound before it is needed, or says which cannot be.
+
+Works on the checked form, where locals are unique in a rule, so that a variable's name is its identity.
+It must not resolve names; the order of a body that is safe as written is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from cupcake.engine.rego import ast
+from cupcake.engine.rego.resolve import Problems
+
+UNSAFE = "rego_unsafe_var_error"
+LOCAL = "__local"
+
+IsRelation = Callable[[ast.Ref], bool]
+
+_SCALARS = frozenset({ast.String, ast.Number, ast.Boolean, ast.Null})
+_CLOSURES = (ast.ArrayComprehension, ast.SetComprehension, ast.ObjectComprehension)
+
+
+class Uses:
+    """The locals of an expression: `plain` outside closures, `closed` anywhere inside closures."""
+
+    __slots__ = ("closed", "plain")
+
+    def __init__(self) -> None:
+        self.plain: dict[str, ast.Location] = {}
+        self.closed: dict[str, ast.Location] = {}
+
+
+def term_uses(term: ast.Term, uses: Uses, *, closed: bool = False) -> None:
+    """Collect the locals of `term` in the order in which they are written."""
+    kind = type(term)
+    if kind in _SCALARS:
+        return
+    if isinstance(term, ast.Var):
+        if term.name.startswith(LOCAL):
+            (uses.closed if closed else uses.plain).setdefault(term.name, term.loc)
+    elif isinstance(term, ast.Ref):
+        for t in term.terms:
+            if type(t) is not ast.String:
+                term_uses(t, uses, closed=closed)
+    elif isinstance(term, ast.Call):
+        for t in term.args:
+            term_uses(t, uses, closed=closed)
+    elif isinstance(term, (ast.Array, ast.Set)):
+        for t in term.items:
+            term_uses(t, uses, closed=closed)
+    elif isinstance(term, ast.Object):
+        for k, v in term.pairs:
+            term_uses(k, uses, closed=closed)
+            term_uses(v, uses, closed=closed)
+    elif isinstance(term, ast.ObjectComprehension):
+        term_uses(term.key, uses, closed=True)
+        term_uses(term.value, uses, closed=True)
+        body_uses(term.body, uses, closed=True)
+    elif isinstance(term, (ast.ArrayComprehension, ast.SetComprehension)):
+        term_uses(term.term, uses, closed=True)
+        body_uses(term.body, uses, closed=True)
+
+
+def expr_uses(expr: ast.Expr, uses: Uses, *, closed: bool = False) -> None:
+    kind = expr.kind
+    if isinstance(kind, ast.Unify):
+        term_uses(kind.lhs, uses, closed=closed)
+        term_uses(kind.rhs, uses, closed=closed)
+    elif isinstance(kind, ast.Every):
+        term_uses(kind.domain, uses, closed=closed)
+        body_uses(kind.body, uses, closed=True)
+    elif not isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
+        term_uses(kind, uses, closed=closed)
+    for w in expr.withs:
+        term_uses(w.target, uses, closed=closed)
+        term_uses(w.value, uses, closed=closed)
+
+
+def body_uses(body: ast.Body, uses: Uses, *, closed: bool = False) -> None:
+    for expr in body:
+        expr_uses(expr, uses, closed=closed)
+
+
+def plain_vars(term: ast.Term) -> dict[str, ast.Location]:
+    """The locals of `term` outside closures."""
+    uses = Uses()
+    term_uses(term, uses)
+    return uses.plain
+
+
+# -- what an expression binds --------------------------------------------------------------------
+
+
+def ref_outputs(term: ast.Term, safe: set[str], out: set[str]) -> None:
+    """Add the operand variables that refs in `term` bind; a ref binds when its head is safe."""
+    if type(term) in _SCALARS or isinstance(term, (ast.Var, *_CLOSURES)):
+        return
+    if isinstance(term, ast.Ref):
+        head = term.terms[0]
+        if isinstance(head, ast.Var):
+            if head.name.startswith(LOCAL) and head.name not in safe:
+                return
+        else:
+            if any(v not in safe for v in plain_vars(head)):
+                return
+            ref_outputs(head, safe, out)
+        for t in term.terms[1:]:
+            if type(t) is ast.String:
+                continue
+            if isinstance(t, ast.Ref):
+                ref_outputs(t, safe, out)
+            elif isinstance(t, ast.Call):
+                for a in t.args:
+                    ref_outputs(a, safe, out)
+            else:
+                bindable(t, out)
+                ref_outputs(t, safe, out)
+    elif isinstance(term, ast.Call):
+        for t in term.args:
+            ref_outputs(t, safe, out)
+    elif isinstance(term, (ast.Array, ast.Set)):
+        for t in term.items:
+            ref_outputs(t, safe, out)
+    elif isinstance(term, ast.Object):
+        for k, v in term.pairs:
+            ref_outputs(k, safe, out)
+            ref_outputs(v, safe, out)
+
+
+def bindable(term: ast.Term, out: set[str]) -> None:
+    """Add the variables that matching a known value against `term` binds."""
+    if isinstance(term, ast.Var):
+        if term.name.startswith(LOCAL):
+            out.add(term.name)
+    elif isinstance(term, ast.Array):
+        for t in term.items:
+            bindable(t, out)
+    elif isinstance(term, ast.Object):
+        for _, v in term.pairs:
+            bindable(v, out)
+
+
+def unify_outputs(lhs: ast.Term, rhs: ast.Term, safe: set[str]) -> None:
+    """Grow `safe` by what `lhs = rhs` binds once everything in `safe` is bound."""
+    size = -1
+    while size != len(safe):
+        size = len(safe)
+        _unify(lhs, rhs, safe)
+        if isinstance(lhs, ast.Var) or isinstance(rhs, ast.Var):
+            return
+
+
+def _unify(a: ast.Term, b: ast.Term, safe: set[str]) -> None:
+    if isinstance(a, ast.Array) and isinstance(b, ast.Array):
+        if len(a.items) == len(b.items):
+            for x, y in zip(a.items, b.items, strict=True):
+                _unify(x, y, safe)
+        return
+    if isinstance(a, ast.Object) and isinstance(b, ast.Object):
+        other = dict(b.pairs)
+        for k, x in a.pairs:
+            match = other.get(k)
+            if match is not None:
+                _unify(x, match, safe)
+        return
+    if _known(a, safe):
+        bindable(b, safe)
+    elif _known(b, safe):
+        bindable(a, safe)
+
+
+def _known(term: ast.Term, safe: set[str]) -> bool:
+    if isinstance(term, ast.Var):
+        return term.name in safe or not term.name.startswith(LOCAL)
+    return all(v in safe for v in plain_vars(term))
+
+
+def outputs(expr: ast.Expr, safe: set[str], is_relation: IsRelation) -> set[str]:
+    """The variables that `expr` binds when those in `safe` are bound; a negated one binds nothing."""
+    if expr.negated:
+        return set()
+    for w in expr.withs:
+        if not _known(w.value, safe) or not _known(w.target, safe):
+            return set()
+    kind = expr.kind
+    out: set[str] = set()
+    if isinstance(kind, ast.Unify):
+        ref_outputs(kind.lhs, safe, out)
+        ref_outputs(kind.rhs, safe, out)
+        grown = safe | out
+        unify_outputs(kind.lhs, kind.rhs, grown)
+        return grown - safe
+    if isinstance(kind, ast.Every):
+        ref_outputs(kind.domain, safe, out)
+    elif isinstance(kind, ast.Call) and is_relation(kind.operator):
+        for arg in kind.args:
+            ref_outputs(arg, safe, out)
+        grown = safe | out
+        if all(_known(arg, grown) for arg in kind.args[:-1]):
+            bindable(kind.args[-1], grown)
+        return grown - safe
+    elif not isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
+        ref_outputs(kind, safe, out)
+    return out - safe
+
+
+# -- ordering ------------------------------------------------------------------------------------
+
+
+class Orderer:
+    """Orders the bodies of one rule or query; unsafe variables go to `problems`."""
+
+    def __init__(
+        self, written: dict[str, str], is_relation: IsRelation, problems: Problems
+    ) -> None:
+        self.written = written
+        self.is_relation = is_relation
+        self.problems = problems
+
+    def body(self, body: ast.Body, bound: set[str]) -> ast.Body:
+        """The body in a safe order, closures included; `bound` grows by what the body binds."""
+        infos: list[tuple[ast.Expr, Uses]] = []
+        own: set[str] = set()
+        for expr in body:
+            uses = Uses()
+            expr_uses(expr, uses)
+            infos.append((expr, uses))
+            own.update(uses.plain)
+        own.update(bound)
+        ordered: list[ast.Expr] = []
+        waiting = infos
+        while waiting:
+            left: list[tuple[ast.Expr, Uses]] = []
+            for item in waiting:
+                expr, uses = item
+                if not self.ready(expr, uses, own, bound):
+                    left.append(item)
+                    continue
+                if uses.closed:
+                    expr = self.closures(expr, bound)
+                ordered.append(expr)
+                bound.update(uses.plain)
+            if len(left) == len(waiting):
+                self.unsafe(left, own, bound)
+                ordered.extend(expr for expr, _ in left)
+                break
+            waiting = left
+        return tuple(ordered)
+
+    def ready(self, expr: ast.Expr, uses: Uses, own: set[str], bound: set[str]) -> bool:
+        for v in uses.closed:
+            if v in own and v not in bound:
+                return False
+        for v in uses.plain:
+            if v not in bound:
+                break
+        else:
+            return True
+        if expr.negated:
+            return False
+        can = outputs(expr, bound, self.is_relation)
+        return all(v in bound or v in can for v in uses.plain)
+
+    def unsafe(self, left: list[tuple[ast.Expr, Uses]], own: set[str], bound: set[str]) -> None:
+        for expr, uses in left:
+            can = outputs(expr, bound, self.is_relation)
+            found = {v: loc for v, loc in uses.plain.items() if v not in bound and v not in can}
+            for v, loc in uses.closed.items():
+                if v in own and v not in bound:
+                    found.setdefault(v, loc)
+            for v, loc in found.items():
+                self.report(v, loc if loc.row else expr.loc)
+
+    def report(self, var: str, loc: ast.Location) -> None:
+        name = self.written.get(var, var)
+        self.problems.add(UNSAFE, f"var {name} is unsafe" if name else "expression is unsafe", loc)
+
+    def closures(self, expr: ast.Expr, bound: set[str]) -> ast.Expr:
+        """Order the closures inside one statement whose outer variables are in `bound`."""
+        kind = expr.kind
+        if isinstance(kind, ast.Unify):
+            new: ast.ExprKind = ast.Unify(
+                self.in_term(kind.lhs, bound), self.in_term(kind.rhs, bound)
+            )
+        elif isinstance(kind, ast.Every):
+            inner = set(bound)
+            inner.update(v.name for v in (kind.key, kind.value) if v is not None)
+            domain = self.in_term(kind.domain, bound)
+            inner.update(plain_vars(kind.domain))
+            new = ast.Every(kind.key, kind.value, domain, self.body(kind.body, inner))
+        elif isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
+            return expr
+        else:
+            new = self.in_term(kind, bound)
+        withs = tuple(
+            ast.With(w.target, self.in_term(w.value, bound), w.loc) for w in expr.withs
+        )
+        return replace(expr, kind=new, withs=withs)
+
+    def in_term(self, term: ast.Term, bound: set[str]) -> ast.Term:
+        if type(term) in _SCALARS or isinstance(term, ast.Var):
+            return term
+        if isinstance(term, ast.Ref):
+            return ast.Ref(tuple([self.in_term(t, bound) for t in term.terms]), term.loc)
+        if isinstance(term, ast.Call):
+            args = tuple([self.in_term(t, bound) for t in term.args])
+            return ast.Call(term.operator, args, term.loc)
+        if isinstance(term, ast.Array):
+            return ast.Array(tuple([self.in_term(t, bound) for t in term.items]), term.loc)
+        if isinstance(term, ast.Set):
+            return ast.Set(tuple([self.in_term(t, bound) for t in term.items]), term.loc)
+        if isinstance(term, ast.Object):
+            pairs = [(self.in_term(k, bound), self.in_term(v, bound)) for k, v in term.pairs]
+            return ast.Object(tuple(pairs), term.loc)
+        if isinstance(term, (ast.ArrayComprehension, ast.SetComprehension)):
+            (value,), body = self.comprehension((term.term,), term.body, bound)
+            return type(term)(value, body, term.loc)
+        if isinstance(term, ast.ObjectComprehension):
+            (key, value), body = self.comprehension((term.key, term.value), term.body, bound)
+            return ast.ObjectComprehension(key, value, body, term.loc)
+        return term
+
+    def comprehension(
+        self, terms: tuple[ast.Term, ...], body: ast.Body, bound: set[str]
+    ) -> tuple[tuple[ast.Term, ...], ast.Body]:
+        inner = set(bound)
+        return self.tail(terms, body, inner)
+
+    def tail(
+        self, terms: tuple[ast.Term, ...], body: ast.Body, bound: set[str]
+    ) -> tuple[tuple[ast.Term, ...], ast.Body]:
+        """Order `body`, then check the terms that are evaluated after it.
+
+        A term that itself binds (`[xs[i] | ...]` with a new `i`) moves into the body.
+        """
+        moved: list[ast.Expr] = []
+        done: list[ast.Term] = []
+        for term in terms:
+            can: set[str] = set()
+            if type(term) not in _SCALARS and not isinstance(term, ast.Var):
+                ref_outputs(term, bound | set(_body_plain(body)), can)
+                if any(v not in bound and v not in _body_plain(body) for v in can):
+                    local = self.fresh(term)
+                    moved.append(ast.Expr(ast.Unify(local, term), loc=term_loc(term), generated=True))
+                    term = ast.Var(local.name, local.loc)
+            done.append(term)
+        ordered = self.body((*body, *moved), bound)
+        result: list[ast.Term] = []
+        for term in done:
+            uses = Uses()
+            term_uses(term, uses)
+            for v, loc in uses.plain.items():
+                if v not in bound:
+                    self.report(v, loc)
+            result.append(self.in_term(term, bound) if uses.closed else term)
+        return tuple(result), ordered
+
+    def fresh(self, term: ast.Term) -> ast.Var:
+        name = f"{LOCAL}{len(self.written)}__"
+        self.written[name] = ""
+        return ast.Var(name, term_loc(term))
+
+
+def _body_plain(body: ast.Body) -> dict[str, ast.Location]:
+    uses = Uses()
+    body_uses(body, uses)
+    return uses.plain
+
+
+def term_loc(term: ast.Term) -> ast.Location:
+    return term.loc
+
+
+def order_rule(
+    rule: ast.Rule, written: dict[str, str], is_relation: IsRelation, problems: Problems
+) -> ast.Rule:
+    """The rule with all bodies of its `else` chain in safe order."""
+    orderer = Orderer(written, is_relation, problems)
+    bound_args: set[str] = set()
+    for arg in rule.head.args or ():
+        bindable(arg, bound_args)
+    for arg in rule.head.args or ():
+        for v, loc in plain_vars(arg).items():
+            if v not in bound_args:
+                orderer.report(v, loc)
+    chain: list[ast.Rule] = []
+    current: ast.Rule | None = rule
+    while current is not None:
+        chain.append(current)
+        current = current.else_
+    done: ast.Rule | None = None
+    for link in reversed(chain):
+        head = link.head
+        count = len(head.ref.terms)
+        terms = list(head.ref.terms)
+        if head.key is not None:
+            terms.append(head.key)
+        if head.value is not None:
+            terms.append(head.value)
+        new_terms, body = orderer.tail(tuple(terms), link.body, set(bound_args))
+        rest = list(new_terms[count:])
+        value = rest.pop() if head.value is not None else None
+        key = rest.pop() if head.key is not None else None
+        ref = ast.Ref(new_terms[:count], head.ref.loc)
+        new_head = ast.Head(ref, head.args, key, value, head.assign, head.loc)
+        done = ast.Rule(new_head, body, done, link.default, link.annotations, link.loc)
+    assert done is not None
+    return done
