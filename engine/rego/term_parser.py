@@ -463,7 +463,7 @@ class TermParser:
         if not isinstance(
             head,
             ast.Var | ast.Array | ast.Object | ast.Set | ast.ArrayComprehension
-            | ast.SetComprehension | ast.ObjectComprehension | ast.Call | ast.Ref,
+            | ast.SetComprehension | ast.ObjectComprehension | ast.Call,
         ):  # fmt: skip
             raise self.fail(f"illegal ref (head cannot be {value_name(head)})", start)
         path: list[ast.Term] = [head]
