@@ -242,6 +242,8 @@ RT_EXPORT rt_v rt_object_merge(rt_v a, rt_v b);
 rt_v rt_object_get(const rt_value *object, rt_v key);
 rt_v rt_object_get_c(const rt_value *object, const char *key);
 void rt_object_put_c(rt_v object, const char *key, rt_v value);
+/* Changes the object: only while it is being built, and for opa_value_remove_path. */
+void rt_object_remove(rt_v object, rt_v key);
 RT_EXPORT rt_v rt_set(int32_t capacity);
 RT_EXPORT void rt_set_put(rt_v set, rt_v element);
 rt_v rt_set_get(const rt_value *set, rt_v element); /* the element that is in the set, or 0 */
