@@ -503,8 +503,9 @@ class Rewriter:
                     args_scope.how[v.name] = "arg"
         args_scope.declared = frozenset(args_scope.names)
         args: tuple[ast.Term, ...] | None = None
+        computed: list[tuple[ast.Var, ast.Term]] = []
         if rule.head.args is not None:
-            args = tuple([self.term(t, args_scope) for t in rule.head.args])
+            args = tuple([self.arg(t, args_scope, computed) for t in rule.head.args])
         chain: list[ast.Rule] = []
         current: ast.Rule | None = rule
         while current is not None:
@@ -512,18 +513,37 @@ class Rewriter:
             current = current.else_
         done: ast.Rule | None = None
         for link in reversed(chain):
-            done = self.link(link, args, args_scope, done)
+            done = self.link(link, args, args_scope, computed, done)
         assert done is not None
         for v in self.undeclared:
             if v.name not in self.occurred and not v.name.startswith("$"):
                 self.problems.add(COMPILE_ERROR, f"declared var {v.name} unused", v.loc)
         return done
 
+    def arg(
+        self, term: ast.Term, scope: Scope, computed: list[tuple[ast.Var, ast.Term]]
+    ) -> ast.Term:
+        """An argument as a pattern; a part that must be computed becomes a local, which the body
+        unifies with the part."""
+        if type(term) in _SCALARS:
+            return term
+        if isinstance(term, ast.Var):
+            return self.var(term, scope)
+        if isinstance(term, ast.Array):
+            return ast.Array(tuple([self.arg(t, scope, computed) for t in term.items]), term.loc)
+        if isinstance(term, ast.Object) and all(type(k) in _SCALARS for k, _ in term.pairs):
+            pairs = [(k, self.arg(v, scope, computed)) for k, v in term.pairs]
+            return ast.Object(tuple(pairs), term.loc)
+        local = self.generated(term.loc)
+        computed.append((local, term))
+        return local
+
     def link(
         self,
         rule: ast.Rule,
         args: tuple[ast.Term, ...] | None,
         args_scope: Scope,
+        computed: list[tuple[ast.Var, ast.Term]],
         else_: ast.Rule | None,
     ) -> ast.Rule:
         head = rule.head
@@ -536,6 +556,8 @@ class Rewriter:
             heads.append(head.value)
         for t in heads:
             outside_term(t, outside)
+        for _, t in computed:
+            outside_term(t, outside)
         scope = Scope(
             None,
             declared_names(rule.body) | args_scope.declared,
@@ -543,14 +565,18 @@ class Rewriter:
             dict(args_scope.names),
             dict(args_scope.how),
         )
-        terms, body = self.level(tuple(heads), rule.body, scope)
-        rest = list(terms)
-        value = rest.pop() if head.value is not None else None
+        given = [t for _, t in computed]
+        terms, body = self.level((*heads, *given), rule.body, scope)
+        rest = list(terms[: len(heads)])
+        for (local, _), value in zip(computed, terms[len(heads) :], strict=True):
+            unify = ast.Unify(ast.Var(local.name, value.loc), value)
+            body = (*body, ast.Expr(unify, loc=value.loc, generated=True))
+        head_value = rest.pop() if head.value is not None else None
         key = rest.pop() if head.key is not None else None
         first = head.ref.terms[0]
         name = ast.String(first.name if isinstance(first, ast.Var) else "", first.loc)
         ref = ast.Ref((*self.names.package, name, *rest), head.ref.loc)
-        new = ast.Head(ref, args, key, value, head.assign, head.loc)
+        new = ast.Head(ref, args, key, head_value, head.assign, head.loc)
         return ast.Rule(new, body, else_, rule.default, rule.annotations, rule.loc)
 
     def query(self, body: ast.Body) -> tuple[ast.Body, tuple[tuple[str, ast.Var], ...]]:

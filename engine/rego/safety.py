@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cupcake.engine.rego import ast
+from cupcake.engine.rego.binding import relation_runs, runs, split
 from cupcake.engine.rego.resolve import Problems
 
 UNSAFE = "rego_unsafe_var_error"
@@ -237,6 +238,9 @@ class Orderer:
                 if not self.ready(expr, uses, own, bound):
                     left.append(item)
                     continue
+                if not expr.negated and not self.runs(expr, set(bound)):
+                    ordered.extend(self.settled(expr, bound))
+                    continue
                 if uses.closed:
                     expr = self.closures(expr, bound)
                 ordered.append(expr)
@@ -247,6 +251,26 @@ class Orderer:
                 break
             waiting = left
         return tuple(ordered)
+
+    def runs(self, expr: ast.Expr, bound: set[str]) -> bool:
+        kind = expr.kind
+        if isinstance(kind, ast.Call) and self.is_relation(kind.operator):
+            return relation_runs(kind, bound)
+        return runs(expr, bound)
+
+    def settled(self, expr: ast.Expr, bound: set[str]) -> ast.Body:
+        """A safe statement that does not run left to right, as several that do."""
+        parts = split(expr, bound, self.fresh)
+        if len(parts) == 1:
+            uses = Uses()
+            expr_uses(expr, uses)
+            self.unsafe([(expr, uses)], set(uses.plain), set(bound))
+            for v, loc in uses.plain.items():
+                if v not in bound:
+                    self.report(v, loc)
+            bound.update(uses.plain)
+            return (expr,)
+        return self.body(tuple(parts), bound)
 
     def ready(self, expr: ast.Expr, uses: Uses, own: set[str], bound: set[str]) -> bool:
         for v in uses.closed:
@@ -336,11 +360,14 @@ class Orderer:
         """
         moved: list[ast.Expr] = []
         done: list[ast.Term] = []
+        inside: set[str] | None = None
         for term in terms:
             can: set[str] = set()
             if type(term) not in _SCALARS and not isinstance(term, ast.Var):
-                ref_outputs(term, bound | set(_body_plain(body)), can)
-                if any(v not in bound and v not in _body_plain(body) for v in can):
+                if inside is None:
+                    inside = bound | set(_body_plain(body))
+                ref_outputs(term, inside, can)
+                if not can <= inside:
                     local = self.fresh(term)
                     moved.append(ast.Expr(ast.Unify(local, term), loc=term_loc(term), generated=True))
                     term = ast.Var(local.name, local.loc)
