@@ -1,0 +1,312 @@
+"""IR -> the functions, data and tables that the linker joins with the runtime.
+
+Beside one function for each planned function and plan it makes those of OPA's ABI that depend on the policy: `eval`,
+`opa_eval`, `builtins`, `entrypoints`. It must not look into the runtime's code.
+
+`opa_eval(options, entrypoint, data, input, input_len, heap, format)`: OPA's one-shot call. Its first parameter is
+reserved there and 0; here bit 0 makes errors of builtins abort (strict), bit 1 says that the input is Rego value
+text (sets, any keys) instead of JSON. `data` 0 is the policy's own base document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cupcake.engine.plan import ir
+from cupcake.engine.runtime import abi
+from cupcake.engine.wasm import opcodes as op
+from cupcake.engine.wasm.asm import Assembled, Assembler
+from cupcake.engine.wasm.errors import LinkError
+from cupcake.engine.wasm.image import RuntimeImage
+from cupcake.engine.wasm.statements import compile_function, compile_plan
+from cupcake.engine.wasm.unit import (
+    REGEX_COMPILE,
+    GlobCompiler,
+    PatternCompiler,
+    Unit,
+    plan_symbol,
+)
+
+# The functions that the final module exports under their own names, made here.
+POLICY_EXPORTS = ("eval", "opa_eval", "builtins", "entrypoints")
+OPTION_STRICT = 1
+OPTION_VALUE_TEXT = 2
+_EXTRA_GLOBALS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """`data` belongs at `data_base`; `heap_start` is the first free byte behind it. `words`: address -> initial i32
+    of a runtime variable. `table`: functions from `table_base` on. `globals`: number of mutable i32 globals wanted."""
+
+    functions: tuple[Assembled, ...]
+    data: bytes
+    data_base: int
+    heap_start: int
+    words: Mapping[int, int]
+    table: tuple[str, ...]
+    table_base: int
+    globals: int
+    builtins: Mapping[str, int]
+    entrypoints: tuple[str, ...]
+    source_map: Mapping[str, str]
+
+
+def generate(
+    policy: ir.Policy,
+    image: RuntimeImage,
+    *,
+    compile_pattern: PatternCompiler,
+    compile_glob: GlobCompiler,
+) -> Generated:
+    """Compile a verified policy. CodegenError when a limit is exceeded or a name is unknown."""
+    unit = Unit(policy, image, compile_pattern, compile_glob)
+    data = unit.value(policy.data)
+    functions = [compile_function(unit, f) for f in policy.funcs]
+    functions += [compile_plan(unit, i, p) for i, p in enumerate(policy.plans)]
+    frame_size = 4 * len(unit.memo_slots)
+    words = _pattern_tables(unit)
+    names = tuple(p.name for p in policy.plans)
+    builtins_value = unit.value(_ids(unit.host_ids))
+    entrypoints_value = unit.value(_ids({n: i for i, n in enumerate(names)}))
+    run_constants = _run_texts(unit)
+    pool = bytes(unit.pool.finish(unit.base))
+    # The first memo frame follows the constants: memory is zero there, and needs no bytes in the file.
+    frame = (unit.base + len(pool) + 15) & ~15
+    heap_start = (frame + frame_size + 15) & ~15
+    words[_address(image, "rt_heap_start")] = heap_start
+    functions += [
+        _memo_push(unit, frame_size),
+        _memo_pop(unit),
+        _run(unit, len(names), data, frame, frame_size, run_constants),
+        _eval(),
+        _opa_eval(unit, run_constants),
+        _constant_function("builtins", builtins_value),
+        _constant_function("entrypoints", entrypoints_value),
+    ]
+    return Generated(
+        functions=tuple(functions),
+        data=pool,
+        data_base=unit.base,
+        heap_start=heap_start,
+        words=words,
+        table=tuple(unit.table),
+        table_base=unit.table_base,
+        globals=_EXTRA_GLOBALS,
+        builtins=dict(unit.host_ids),
+        entrypoints=names,
+        source_map=_source_map(policy),
+    )
+
+
+def _ids(ids: Mapping[str, int]) -> ir.Const:
+    return ir.ConstObject(tuple((name, ir.ConstNumber(str(n))) for name, n in ids.items()))
+
+
+def _address(image: RuntimeImage, name: str) -> int:
+    image_address = image.addresses.get(name)
+    if image_address is None:
+        raise LinkError(f"runtime.wasm does not export the variable {name}: rebuild the runtime")
+    return image_address
+
+
+def _pattern_tables(unit: Unit) -> dict[int, int]:
+    words: dict[int, int] = {}
+    for kind, pairs in (("regex", unit.regexes.values()), ("glob", unit.globs.values())):
+        if pairs:
+            table = b"".join(n.to_bytes(4, "little") for pair in pairs for n in pair)
+            words[_address(unit.image, f"rt_{kind}_table")] = unit.bytes_at(table)
+            words[_address(unit.image, f"rt_{kind}_count")] = len(pairs)
+    if "rt_regex_compile_id" in unit.image.addresses:
+        words[unit.image.addresses["rt_regex_compile_id"]] = unit.host_ids.get(REGEX_COMPILE, -1)
+    return words
+
+
+def _source_map(policy: ir.Policy) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for func in policy.funcs:
+        place = _first_place(func.blocks)
+        if place is not None and place.file < len(policy.static.files):
+            found[func.name] = f"{policy.static.files[place.file]}:{place.row}"
+    return found
+
+
+def _first_place(blocks: tuple[ir.Block, ...]) -> ir.Place | None:
+    for block in blocks:
+        for stmt in block.stmts:
+            if stmt.place.row:
+                return stmt.place
+            if isinstance(stmt, ir.BlockStmt):
+                inner = _first_place(stmt.blocks)
+                if inner is not None:
+                    return inner
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    bad_input: int
+    bad_entrypoint: int
+
+
+def _run_texts(unit: Unit) -> _Texts:
+    return _Texts(
+        unit.value("the input is not valid JSON, or nested too deeply"),
+        unit.value("there is no entrypoint with this number"),
+    )
+
+
+def _abort(asm: Assembler, code: int, message: int) -> None:
+    asm.const(code)
+    asm.const(message)
+    asm.call("rt_fail")
+    asm.emit(op.UNREACHABLE)
+
+
+def _fill(asm: Assembler, size: int) -> None:
+    """memory.fill(address on the stack, 0, size)."""
+    asm.const(0)
+    asm.const(size)
+    asm.emit(op.PREFIX, op.MEMORY_FILL, 0)
+
+
+def _memo_push(unit: Unit, size: int) -> Assembled:
+    """() -> (): a fresh memo frame becomes the current one; frames given back are used again."""
+    asm = Assembler("memo_push", 0, 0)
+    frame = asm.fixed_local()
+    asm.get_global(unit.free_global)
+    asm.tee(frame)
+    asm.if_()
+    asm.get(frame)
+    asm.load()
+    asm.set_global(unit.free_global)
+    asm.else_()
+    asm.const(max(size, 4))
+    asm.call("opa_malloc")
+    asm.set(frame)
+    asm.end()
+    asm.get(frame)
+    _fill(asm, size)
+    asm.get(frame)
+    asm.set_global(unit.memo_global)
+    return asm.finish()
+
+
+def _memo_pop(unit: Unit) -> Assembled:
+    """(frame) -> (): the current memo frame joins the free ones, `frame` becomes the current one."""
+    asm = Assembler("memo_pop", 1, 0)
+    asm.get_global(unit.memo_global)
+    asm.get_global(unit.free_global)
+    asm.store()
+    asm.get_global(unit.memo_global)
+    asm.set_global(unit.free_global)
+    asm.get(0)
+    asm.set_global(unit.memo_global)
+    return asm.finish()
+
+
+def _run(unit: Unit, plans: int, data: int, frame: int, frame_size: int, texts: _Texts) -> Assembled:
+    """(entrypoint, input, data) -> result set: what `eval` and `opa_eval` share."""
+    asm = Assembler("run", 3)
+    asm.const(0)
+    asm.set_global(unit.free_global)
+    asm.const(frame)
+    asm.set_global(unit.memo_global)
+    if frame_size:
+        # The first evaluation of an instance finds the frame zero; the page need not be touched for that.
+        asm.get_global(unit.used_global)
+        asm.if_()
+        asm.const(frame)
+        _fill(asm, frame_size)
+        asm.end()
+        asm.const(1)
+        asm.set_global(unit.used_global)
+    asm.get(2)
+    asm.emit(op.I32_EQZ)
+    asm.if_()
+    asm.const(data)
+    asm.set(2)
+    asm.end()
+    default = asm.block()
+    cases = [asm.block() for _ in range(plans)]
+    asm.get(0)
+    asm.br_table(cases, default)
+    for number in reversed(range(plans)):
+        asm.end()
+        asm.get(1)
+        asm.get(2)
+        asm.call(plan_symbol(number))
+        asm.emit(op.RETURN)
+    asm.end()
+    _abort(asm, abi.ERR_INTERNAL, texts.bad_entrypoint)
+    return asm.finish()
+
+
+def _eval() -> Assembled:
+    """(ctx) -> 0; the result goes into the context."""
+    asm = Assembler("eval", 1)
+    asm.get(0)
+    for offset in (abi.OFF_CTX_ENTRYPOINT, abi.OFF_CTX_INPUT, abi.OFF_CTX_DATA):
+        asm.get(0)
+        asm.load(offset)
+    asm.call("run")
+    asm.store(abi.OFF_CTX_RESULT)
+    asm.const(0)
+    return asm.finish()
+
+
+def _opa_eval(unit: Unit, texts: _Texts) -> Assembled:
+    asm = Assembler("opa_eval", 7)
+    options, entrypoint, data, text, size, heap, form = range(7)
+    value = asm.fixed_local()
+    asm.get(heap)
+    asm.if_()
+    asm.get(heap)
+    asm.call("opa_heap_ptr_set")
+    asm.end()
+    asm.const(_address(unit.image, "rt_strict"))
+    asm.get(options)
+    asm.const(OPTION_STRICT)
+    asm.emit(op.I32_AND)
+    asm.store()
+    asm.get(size)
+    asm.if_()
+    asm.get(options)
+    asm.const(OPTION_VALUE_TEXT)
+    asm.emit(op.I32_AND)
+    _call_either(asm, ("opa_value_parse", "opa_json_parse"), (text, size), value)
+    asm.get(value)
+    asm.emit(op.I32_EQZ)
+    asm.if_()
+    _abort(asm, abi.ERR_INPUT, texts.bad_input)
+    asm.end()
+    asm.end()
+    asm.get(entrypoint)
+    asm.get(value)
+    asm.get(data)
+    asm.call("run")
+    asm.set(value)
+    asm.get(form)
+    _call_either(asm, ("opa_value_dump", "opa_json_dump"), (value,), value)
+    asm.get(value)
+    return asm.finish()
+
+
+def _call_either(asm: Assembler, names: tuple[str, str], args: tuple[int, ...], to: int) -> None:
+    """to = names[0](*args) when the popped condition is not 0, else names[1](*args); all locals."""
+    asm.if_()
+    for i, name in enumerate(names):
+        if i:
+            asm.else_()
+        for arg in args:
+            asm.get(arg)
+        asm.call(name)
+        asm.set(to)
+    asm.end()
+
+
+def _constant_function(name: str, value: int) -> Assembled:
+    asm = Assembler(name, 0)
+    asm.const(value)
+    return asm.finish()
