@@ -1,0 +1,184 @@
+"""Checked policy -> IR. The entry of this package: `plan`.
+
+Functions are planned on demand, breadth first from the entrypoints, so only what they can reach is in the result.
+Equal input gives equal IR.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from cupcake.engine.plan import ir, rule_tree
+from cupcake.engine.plan.groups import GroupPlanner
+from cupcake.engine.plan.pool import Pool
+from cupcake.engine.plan.rule_tree import Key, Node, Path
+from cupcake.engine.plan.scope import Scope
+from cupcake.engine.plan.terms import PlanError
+from cupcake.engine.rego import ast
+from cupcake.engine.rego.checked import Checked, CheckedQuery
+
+QUERY_PLAN = "query"
+RESULT_KEY = "result"
+
+
+def plan(
+    checked: Checked,
+    entrypoints: Sequence[str] = (),
+    data: ir.Const = ir.ConstObject(()),  # noqa: B008 - immutable
+    *,
+    query: CheckedQuery | None = None,
+    index: bool = True,
+) -> ir.Policy:
+    """Plans entrypoints (`"a/b/c"`, each adds `{"result": value}` to the result set) and the query, if any.
+
+    The query's plan is named `query` and adds one object `{name: value}` for each solution. `data` is the base
+    document. `index=False` plans every rule as written, without rule indexes: the oracle for tests of the index.
+    Raises PlanError where `checked` breaks a promise of CHECKED.md."""
+    unit = _Unit(checked, index)
+    plans = [unit.entrypoint(name) for name in entrypoints]
+    if query is not None:
+        plans.append(unit.query(query))
+    funcs = unit.drain()
+    return ir.Policy(unit.pool.static(), tuple(plans), funcs, data)
+
+
+class _Unit:
+    """The policy being planned: its rule tree, the generations, and the functions asked for so far."""
+
+    def __init__(self, checked: Checked, index: bool) -> None:
+        self.pool = Pool()
+        self.index = index
+        self._root = rule_tree.build(checked.rules)
+        self._generations: dict[Scope, str] = {}
+        self._names: dict[str, None] = {}
+        self._queue: deque[tuple[str, Callable[[str], ir.Func]]] = deque()
+        self._generation(Scope())
+
+    # -- what function planners ask
+
+    @property
+    def root(self) -> Node:
+        """The tree of all rules."""
+        return self._root
+
+    def node_at(self, scope: Scope, path: Path) -> Node | None:
+        """The node of `path` as `scope` sees it."""
+        if () in scope.removed:
+            return None
+        node: Node | None = self._root
+        for key in path:
+            node = None if node is None else node.children.get(key)
+            if node is None or (scope.removed and node.path in scope.removed):
+                return None
+        return node
+
+    def child(self, scope: Scope, node: Node, key: Key) -> Node | None:
+        """The child of `node`, unless a `with` has replaced it or it only holds functions."""
+        found = node.children.get(key)
+        if found is None or not found.readable or (scope.removed and found.path in scope.removed):
+            return None
+        return found
+
+    def function(self, scope: Scope, path: Path) -> str:
+        """Name of the function for the rule group at `path`; it is planned later."""
+        name = f"{self._generation(scope)}.{path_name(path)}"
+        self._ask(name, lambda func: self._group(func, scope, path))
+        return name
+
+    def package(self, scope: Scope, node: Node) -> str:
+        """Name of the function that builds the document of a package."""
+        name = f"{self._generation(scope)}.{path_name(node.path)}/"
+        self._ask(name, lambda func: GroupPlanner(self, scope).package(func, node))
+        return name
+
+    def specialized(
+        self, scope: Scope, path: Path, args: tuple[ast.Term, ...]
+    ) -> tuple[str, tuple[ast.Term, ...]] | None:
+        """A version of the function for constant arguments, with the arguments that remain; None if there is none."""
+        return None
+
+    # -- plans
+
+    def entrypoint(self, name: str) -> ir.Plan:
+        """The plan of an entrypoint `a/b/c`."""
+        planner = GroupPlanner(self, Scope())
+        mark = planner.capture()
+        keys = [part for part in name.split("/") if part]
+        term: ast.Term = ast.Var("data")
+        if keys:
+            term = ast.Ref((ast.Var("data"), *(ast.String(key) for key in keys)))
+        value = planner.term(term)
+        self._add_result(planner, [(RESULT_KEY, value)])
+        return ir.Plan(name, (planner.finish(mark),))
+
+    def query(self, query: CheckedQuery) -> ir.Plan:
+        """The plan of an ad-hoc query."""
+        planner = GroupPlanner(self, Scope())
+        mark = planner.capture()
+        planner.body(query.body)
+        self._add_result(
+            planner,
+            [(name, planner.term(var)) for name, var in query.vars if not planner.unbound(var)],
+        )
+        return ir.Plan(QUERY_PLAN, (planner.finish(mark),))
+
+    def _add_result(self, planner: GroupPlanner, pairs: list[tuple[str, ir.Operand]]) -> None:
+        result = planner.local()
+        planner.emit(ir.MakeObjectStmt(result, planner.place))
+        for key, value in pairs:
+            planner.emit(ir.ObjectInsertStmt(self.pool.operand(key), value, result, planner.place))
+        planner.emit(ir.ResultSetAddStmt(result, planner.place))
+
+    # -- functions
+
+    def drain(self) -> tuple[ir.Func, ...]:
+        """Plans all functions asked for, and those that they ask for."""
+        funcs: list[ir.Func] = []
+        while self._queue:
+            name, make = self._queue.popleft()
+            funcs.append(make(name))
+        return tuple(sorted(funcs, key=lambda func: func.name))
+
+    def _generation(self, scope: Scope) -> str:
+        return self._generations.setdefault(scope, f"g{len(self._generations)}")
+
+    def _ask(self, name: str, make: Callable[[str], ir.Func]) -> None:
+        if name not in self._names:
+            self._names[name] = None
+            self._queue.append((name, make))
+
+    def _group(self, name: str, scope: Scope, path: Path) -> ir.Func:
+        node: Node | None = self._root
+        for key in path:
+            node = None if node is None else node.children.get(key)
+        if node is None or node.group is None:
+            raise PlanError(f"there is no rule {path_name(path)}")
+        group = node.group
+        planner = GroupPlanner(self, scope)
+        match group.kind:
+            case "partial_set":
+                func = planner.partial_set(name, group)
+            case "partial_object":
+                func = planner.partial_object(name, group)
+            case _:
+                func = planner.values(name, group, group.rules, {})
+        keys = tuple(key if isinstance(key, str) else repr(key) for key in path)
+        generation = self._generation(scope)
+        return ir.Func(
+            func.name, func.params, func.result, func.blocks, (generation, *keys), func.conflict
+        )
+
+
+def path_name(path: Path) -> str:
+    """Unambiguous text of a path: `data.a["b c"].d`."""
+    parts = ["data"]
+    for key in path:
+        if isinstance(key, str) and key.replace("_", "a").isalnum() and key.isascii():
+            parts.append(f".{key}")
+        elif isinstance(key, str):
+            quoted = key.replace("\\", "\\\\").replace('"', '\\"')
+            parts.append(f'["{quoted}"]')
+        else:
+            parts.append(f"[{getattr(key, 'text', getattr(key, 'value', None))}]")
+    return "".join(parts)
