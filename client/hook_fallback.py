@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 from cupcake.client import hook
 
@@ -98,24 +99,28 @@ def _start_and_ask(options: dict[str, str], event: bytes) -> tuple[int, str, byt
         float(options["--timeout"]) if "--timeout" in options else START_SECONDS
     )
     path = hook.find_socket(options.get("--socket"))
-    start_daemon(path)
+    rounds = 0
     while True:
+        if rounds % 25 == 0:  # again, because the one that held the lock may have been on its way out
+            start_daemon(path)
+        rounds += 1
+        time.sleep(0.02)
         try:
             return hook.ask(options, event, max(limit - time.monotonic(), 0.1))
         except hook.Trouble as trouble:
             if trouble.kind != "absent" or time.monotonic() >= limit:
                 raise
-            time.sleep(0.02)
 
 
-def start_daemon(socket_path: str) -> None:
-    """Starts a detached daemon for `socket_path` unless another process is doing so. Raises OSError."""
+def start_daemon(socket_path: str, extra: Sequence[str] = ()) -> str:
+    """Starts a detached daemon for `socket_path` unless another process is doing so; the path of its log. Raises OSError."""
     folder = os.path.dirname(socket_path)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     state = os.path.join(
         os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "cupcake"
     )
     os.makedirs(state, mode=0o700, exist_ok=True)
+    log_path = os.path.join(state, "daemon.log")
     lock = os.open(
         os.path.join(folder, "start.lock"),
         os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW,
@@ -125,23 +130,14 @@ def start_daemon(socket_path: str) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return
+            return log_path
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         with open(
-            os.open(os.path.join(state, "daemon.log"), flags, 0o600), "wb", buffering=0
+            os.open(log_path, flags, 0o600), "wb", buffering=0
         ) as log:
-            # The lock is inherited and lives until the daemon has its own, or is gone.
+            # The lock is inherited: it is held as long as that daemon lives, so that of many hooks one starts it.
             subprocess.Popen(
-                [
-                    sys.executable,
-                    "-I",
-                    "-m",
-                    "cupcake.daemon",
-                    "--socket",
-                    socket_path,
-                    "--start-lock",
-                    str(lock),
-                ],
+                [sys.executable, "-I", "-m", "cupcake.daemon", "--socket", socket_path, *extra],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -151,3 +147,4 @@ def start_daemon(socket_path: str) -> None:
             )
     finally:
         os.close(lock)
+    return log_path
