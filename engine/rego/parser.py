@@ -18,6 +18,7 @@ from cupcake.engine.rego.lexer import (
     KEYWORDS_V0,
     KEYWORDS_V1,
     NEWLINE,
+    TIGHT,
     tokenize,
 )
 from cupcake.engine.rego.term_parser import MAX_DEPTH, Failure, TermParser, value_name
@@ -222,8 +223,8 @@ class _Parser(TermParser):
         """Why the statement at `start` cannot be a rule; the caller raises it."""
         kind = self.kinds[start]
         if kind in KEYWORDS_V1 and kind not in ("true", "false", "null", "not", "some"):
-            if kind in KEYWORDS_FUTURE:
-                return self.fail(f"{kind} keyword cannot be used for rule name", start)
+            if kind == "contains":
+                return self.fail("contains keyword cannot be used for rule name", start)
             return self.unexpected()
         expr = self.literal()
         if expr.withs:
@@ -384,6 +385,7 @@ class _Parser(TermParser):
     def _rule(self) -> None:
         start = self.pos
         ref, args = self._name()
+        spaced = self.gaps[start + 1] != TIGHT and len(ref.terms) + len(args or ()) > 1
         key: ast.Term | None = None
         value: ast.Term | None = None
         assign = contains = False
@@ -405,6 +407,8 @@ class _Parser(TermParser):
         kind = self.kinds[self.pos]
         has_if = kind == "if" and not self._starts_ref(self.pos)
         has_body = has_if or kind == "{"
+        if spaced and not has_body and not contains:
+            raise self.fail("a rule name may not hold spaces", start + 1, "remove the space")
         if not has_body and not contains and value is None:
             self._bare_head(ref, args, start)
         if not has_if and not contains and args is None and value is None and len(ref.terms) == 2:

@@ -595,7 +595,7 @@ class TermParser:
         if kind == ",":
             self.pos += 1
         elif kind != "}":
-            raise self._unless_illegal("non-terminated set")
+            raise self.unexpected("non-terminated set")
         return ast.Set(self._elements("}", [first]), self.loc(start))
 
     def _object(self, key: ast.Term, start: int, leading: bool) -> ast.Term:
@@ -611,7 +611,7 @@ class TermParser:
         self._enter()
         while kinds[self.pos] != "}":
             if kinds[self.pos] != ",":
-                raise self._unless_illegal("non-terminated object")
+                raise self.unexpected("non-terminated object")
             self.pos += 1
             if kinds[self.pos] == "}":
                 break
