@@ -55,3 +55,25 @@ class EvaluationError(EngineError):
 
 class LoadError(EngineError):
     """A module or bundle cannot be loaded (not OPA's ABI, a builtin that we do not serve, damaged)."""
+
+
+class ProjectError(EngineError):
+    """A project cannot be read. `place`: the path; `remedy`: what the user can do about it."""
+
+    def __init__(self, place: str, problem: str, remedy: str) -> None:
+        self.place = place
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{place}: {problem}; {remedy}")
+
+
+class BuildFailed(EngineError):
+    """A project does not compile: nothing of it takes effect. `diagnostics` are sorted by file and row."""
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        self.diagnostics = diagnostics
+        super().__init__("\n".join(d.render() for d in diagnostics))
+
+
+class BadEvent(EngineError):
+    """An event that cannot be judged: not one JSON object, too large, ambiguous. The message says why."""

@@ -1,0 +1,370 @@
+"""From an event to a ready answer: route, preprocess, run signals, evaluate both layers, synthesise, speak the
+harness's language. Everything that goes wrong ends in a refusal in the harness's own terms, never in an allow.
+
+This is the engine's front door for the daemon and for in-process use. No sockets, no watching, no building of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from cupcake.engine.compiled import CompiledLayer, CompiledProject, load_compiled
+from cupcake.engine.errors import (
+    BadEvent,
+    BuildFailed,
+    CompileErrors,
+    EngineError,
+    EvaluationError,
+)
+from cupcake.engine.harness.adapters import Adapter, adapter_for, harness_name, refuse_plainly
+from cupcake.engine.harness.answer import HarnessAnswer, encode, make_answer
+from cupcake.engine.harness.event import event_names, guess_event_name, parse_event
+from cupcake.engine.policy.assemble import LayerPlan, assemble
+from cupcake.engine.policy.builtin_config import required_signal_prefix
+from cupcake.engine.policy.decision import DecisionSet, read_decision_set
+from cupcake.engine.policy.discovery import CONFIG_DIR, HARNESSES, ProjectSources
+from cupcake.engine.policy.routing import RoutedPolicy
+from cupcake.engine.policy.synthesis import NO_OPINION, FinalDecision, merge_layers, synthesise
+from cupcake.engine.preprocess.event import clean_event, enrich_event
+from cupcake.engine.signals import Command, run_signals
+
+__all__ = [
+    "BuildFailed",
+    "CompiledProject",
+    "Evaluator",
+    "HarnessAnswer",
+    "compile_project",
+    "failure_answer",
+    "load_compiled",
+]
+
+
+class Policy(Protocol):
+    """What is needed of a loaded module."""
+
+    def evaluate_json(self, entrypoint: str, input_json: bytes) -> bytes: ...
+
+
+def compile_project(sources: ProjectSources) -> CompiledProject:
+    """Compile every layer for every harness that has policies; raises BuildFailed with all diagnostics."""
+    from cupcake.engine.api import compile_policy
+
+    plans, findings = assemble(sources)
+    errors = list(findings.errors)
+    layers: list[CompiledLayer] = []
+    for plan in plans:
+        artifact = None
+        if plan.modules:
+            try:
+                artifact = compile_policy(plan.modules, entrypoints=(plan.entrypoint,))
+            except CompileErrors as failed:
+                errors.extend(d for d in failed.diagnostics if d not in errors)
+                continue
+        layers.append(_compiled_layer(plan, artifact))
+    if errors:
+        raise BuildFailed(tuple(errors))
+    return CompiledProject(
+        root=sources.root,
+        digest=sources.digest,
+        global_root=sources.global_root,
+        layers=tuple(layers),
+        warnings=tuple(findings.warnings),
+    )
+
+
+def _compiled_layer(plan: LayerPlan, artifact: Any) -> CompiledLayer:
+    return CompiledLayer(
+        layer=plan.layer,
+        harness=plan.harness,
+        artifact=artifact,
+        entrypoint=plan.entrypoint,
+        policies=plan.policies,
+        signals=plan.rulebook.signals,
+        builtin_config=plan.rulebook.builtins.injected,
+        origins=plan.origins,
+    )
+
+
+def failure_answer(harness: str, event: bytes | None, reason: str) -> HarnessAnswer:
+    """The refusal of `harness` for an event that could not be judged. Total: never raises."""
+    adapter = adapter_for(harness_name(harness))
+    try:
+        name: str | None = event_names(parse_event(event or b""))[0]
+    except BadEvent:
+        name = guess_event_name(event)
+    return _failure(adapter, name, reason)
+
+
+def _failure(
+    adapter: Adapter | None, name: str | None, reason: str, warnings: tuple[str, ...] = ()
+) -> HarnessAnswer:
+    text = reason if reason.startswith("Cupcake") else f"Cupcake: {reason}"
+    wire = refuse_plainly(text) if adapter is None else adapter.fail(name, text)
+    return make_answer(FinalDecision("deny", text), wire, warnings=warnings)
+
+
+@dataclass(slots=True)
+class _Judged:
+    """What one event came to, before a harness's words are put on it."""
+
+    final: FinalDecision
+    warnings: tuple[str, ...]
+    matched: tuple[str, ...]
+    timings: dict[str, int]
+
+
+class Evaluator:
+    """Answers events for one compiled project. Thread-safe as far as the VM's policies are; holds no event state."""
+
+    def __init__(
+        self,
+        compiled: CompiledProject,
+        *,
+        cache_dir: Path | None = None,
+        limits: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Loads every module at once, so that a broken one is found here (LoadError) and not by an event.
+
+        `cache_dir`: folder of compiled machine code. `limits`: keyword arguments of `cupcake.engine.api.load`."""
+        from cupcake.engine.api import load
+
+        self.root = compiled.root
+        self.project = compiled
+        self._layers: dict[str, tuple[_LoadedLayer, ...]] = {}
+        for harness in HARNESSES:
+            # The global layer first: its refusals end the evaluation.
+            found = [compiled.layer("global", harness), compiled.layer("project", harness)]
+            loaded = tuple(
+                _LoadedLayer(
+                    layer,
+                    None
+                    if layer.artifact is None
+                    else load(layer.artifact, cache_dir=cache_dir, **(limits or {})),
+                    compiled,
+                )
+                for layer in found
+                if layer is not None
+            )
+            if loaded:
+                self._layers[harness] = loaded
+
+    def answer(self, harness: str, event: bytes) -> HarnessAnswer:
+        """Judge one event as the harness sent it. Never raises: every fault is a refusal with its reason."""
+        started = time.perf_counter_ns()
+        adapter: Adapter | None = None
+        name: str | None = None
+        try:
+            harness = harness_name(harness)
+            adapter = adapter_for(harness)
+            if adapter is None:
+                known = harness in HARNESSES
+                return _failure(
+                    None,
+                    None,
+                    f"the harness {harness!r} is not {'supported by this version' if known else 'known'}; "
+                    "use --harness claude",
+                )
+            parsed = parse_event(event)
+            names = event_names(parsed)
+            name = names[0]
+            judged = self._judge(harness, parsed, names)
+            wire = adapter.respond(parsed, judged.final)
+            judged.timings["total"] = (time.perf_counter_ns() - started) // 1000
+            return make_answer(
+                judged.final,
+                wire,
+                timings=judged.timings,
+                warnings=judged.warnings,
+                matched=judged.matched,
+            )
+        except BadEvent as error:
+            return _failure(
+                adapter,
+                name or guess_event_name(event),
+                f"{error}; nothing was evaluated, so it is refused",
+            )
+        except EvaluationError as error:
+            return _failure(
+                adapter,
+                name,
+                f"the policies could not be evaluated ({error.code}: {error.message}); refused",
+            )
+        except EngineError as error:
+            return _failure(adapter, name, f"{error}; refused")
+        except MemoryError:
+            return _failure(adapter, name, "out of memory while evaluating; refused")
+        except Exception as error:
+            # The last line of defence: a fault of ours must not become an allow.
+            return _failure(
+                adapter, name, f"internal error ({type(error).__name__}: {error}); refused"
+            )
+
+    def decide(self, event: dict[str, Any], harness: str | None = None) -> dict[str, Any]:
+        """The tagged FinalDecision for an untyped event (the original library's call).
+
+        Raises BadEvent or EvaluationError: an in-process caller is told, it does not get a wire form."""
+        chosen = harness or (
+            "claude" if "claude" in self._layers else next(iter(self._layers), "claude")
+        )
+        try:
+            parsed = parse_event(encode(event))
+        except ValueError as error:
+            raise BadEvent(f"the event is not JSON: {error}") from None
+        return self._judge(chosen, parsed, event_names(parsed)).final.tagged()
+
+    def _judge(self, harness: str, parsed: dict[str, Any], names: tuple[str, ...]) -> _Judged:
+        layers = self._layers.get(harness)
+        if layers is None:
+            raise EngineError(
+                f"this project has no policies for {harness} ({CONFIG_DIR}/policies/{harness}); "
+                f"run `cupcake init --harness {harness}`"
+            )
+        clock = time.perf_counter_ns
+        begin = clock()
+        cleaned, warnings = clean_event(harness, parsed)
+        tool = cleaned.get("tool_name")
+        tool = tool if isinstance(tool, str) else None
+        routes = [
+            (layer, layer.routing.route(names, tool) if layer.policy is not None else ())
+            for layer in layers
+        ]
+        timings = {"route": (clock() - begin) // 1000}
+        if not any(routed for _, routed in routes):
+            return _Judged(NO_OPINION, tuple(warnings), (), timings)
+        begin = clock()
+        enriched = enrich_event(harness, cleaned, self.root)
+        timings["preprocess"] = (clock() - begin) // 1000
+        found: DecisionSet | None = None
+        matched: tuple[str, ...] = ()
+        for layer, routed in routes:
+            if not routed:
+                continue
+            matched += tuple(policy.package for policy in routed)
+            decisions = layer.evaluate(enriched, routed, timings)
+            warnings.extend(decisions.faults)
+            if not decisions.is_empty:
+                warnings.extend(layer.unrouted(decisions, routed))
+            found = decisions if found is None else merge_layers(found, decisions)
+            if layer.is_global and (found.halts or found.denials or found.blocks):
+                break
+        final = synthesise(found) if found is not None else NO_OPINION
+        return _Judged(final, tuple(warnings), matched, timings)
+
+
+class _LoadedLayer:
+    """A layer with its module loaded and its look-ups made."""
+
+    def __init__(
+        self, layer: CompiledLayer, policy: Policy | None, project: CompiledProject
+    ) -> None:
+        self.policy = policy
+        self.routing = layer.routing()
+        self.is_global = layer.layer == "global"
+        self._layer = layer
+        self._root = project.root
+        config = (
+            Path(project.global_root)
+            if self.is_global and project.global_root
+            else Path(project.root) / CONFIG_DIR
+        )
+        self._commands = {
+            name: Command(
+                shlex.quote(str(config / signal.script)) if signal.script else signal.command,
+                signal.timeout,
+            )
+            for name, signal in layer.signals.items()
+        }
+        self._builtin_config = dict(layer.builtin_config)
+        if not self.is_global:
+            # Upstream's overlay: what the global rulebook configures wins over the project's, builtin by builtin.
+            above = project.layer("global", layer.harness)
+            if above is not None:
+                self._builtin_config.update(above.builtin_config)
+
+    def evaluate(
+        self, enriched: dict[str, Any], routed: tuple[RoutedPolicy, ...], timings: dict[str, int]
+    ) -> DecisionSet:
+        """Signals, then the module; a result that is no decision set becomes a denial."""
+        document = enriched
+        needed = self._needed_signals(enriched, routed)
+        if needed:
+            begin = time.perf_counter_ns()
+            values = run_signals(
+                {name: self._commands.get(name) for name in needed}, encode(enriched), self._root
+            )
+            document = {**document, "signals": values}
+            timings["signals"] = (
+                timings.get("signals", 0) + (time.perf_counter_ns() - begin) // 1000
+            )
+        if self._builtin_config:
+            document = {**document, "builtin_config": self._builtin_config}
+        assert self.policy is not None
+        begin = time.perf_counter_ns()
+        raw = self.policy.evaluate_json(self._layer.entrypoint, encode(document))
+        timings["evaluate"] = timings.get("evaluate", 0) + (time.perf_counter_ns() - begin) // 1000
+        return self._read(raw)
+
+    def unrouted(self, decisions: DecisionSet, routed: tuple[RoutedPolicy, ...]) -> list[str]:
+        """One warning for each decision of a policy that was not routed for this event."""
+        here = {policy.package for policy in routed}
+        told: list[str] = []
+        for decision in (
+            *decisions.halts,
+            *decisions.denials,
+            *decisions.blocks,
+            *decisions.asks,
+            *decisions.modifications,
+        ):
+            packages = self._layer.origins.packages(decision.rule_id)
+            if packages and packages.isdisjoint(here):
+                text = (
+                    f"{decision.rule_id} of {', '.join(sorted(packages))} decided, "
+                    "though the policy is not routed for this event: test the event in its rules, or route it"
+                )
+                if text not in told:
+                    told.append(text)
+        return told
+
+    def _needed_signals(
+        self, enriched: Mapping[str, Any], routed: tuple[RoutedPolicy, ...]
+    ) -> list[str]:
+        needed: dict[str, None] = {}
+        for policy in routed:
+            needed.update(dict.fromkeys(policy.routing.signals))
+            prefix = required_signal_prefix(policy.package)
+            if prefix is not None:
+                only = prefix + _extension(enriched) if prefix == "__builtin_post_edit_" else None
+                needed.update(
+                    (name, None)
+                    for name in self._commands
+                    if name.startswith(prefix) and (only is None or name == only)
+                )
+        return list(needed)
+
+    def _read(self, raw: bytes) -> DecisionSet:
+        try:
+            results = json.loads(raw)
+        except (ValueError, RecursionError):
+            raise EvaluationError("eval_internal_error", "the module did not return JSON") from None
+        if not isinstance(results, list) or not results:
+            # Upstream takes "no result" for "nothing decided". A stock entrypoint always has one.
+            raise EvaluationError(
+                "eval_undefined",
+                f"{self._layer.entrypoint} has no result; give `evaluate` a value for every event",
+            )
+        first = results[0]
+        value = first["result"] if isinstance(first, dict) and "result" in first else first
+        return read_decision_set(value, self._layer.origins.locate)
+
+
+def _extension(event: Mapping[str, Any]) -> str:
+    arguments = event.get("tool_input")
+    path = arguments.get("file_path") if isinstance(arguments, dict) else None
+    return os.path.splitext(path)[1].removeprefix(".") if isinstance(path, str) else ""

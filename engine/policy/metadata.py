@@ -1,0 +1,209 @@
+"""Read the head of a policy file: its package and its `# METADATA` block, without parsing Rego.
+
+Pure. A block that upstream would skip silently is an error with a row here; what to do with a file that has no
+routing at all is decided in `assemble`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from cupcake.engine.policy.yaml_text import YamlProblem, parse_yaml
+
+_PACKAGE = re.compile(r"^package[ \t]+([a-zA-Z0-9._]+)", re.MULTILINE)
+
+#: Event names that some supported harness sends. Any other name in `required_events` earns a warning, no more.
+KNOWN_EVENTS = frozenset(
+    {
+        "PreToolUse",
+        "PermissionRequest",
+        "PermissionDenied",
+        "PostToolUse",
+        "PostToolUseFailure",
+        "PostToolBatch",
+        "UserPromptSubmit",
+        "UserPromptExpansion",
+        "SessionStart",
+        "Setup",
+        "SessionEnd",
+        "Stop",
+        "SubagentStart",
+        "SubagentStop",
+        "StopFailure",
+        "Notification",
+        "PreCompact",
+        "PostCompact",
+        "PreModelSwitch",
+        "PostModelSwitch",
+        "ConfigChange",
+        "InstructionsLoaded",
+        "CwdChanged",
+        "FileChanged",
+        "DirectoryAdded",
+        "WorktreeCreate",
+        "WorktreeRemove",
+        "TaskCreated",
+        "TaskCompleted",
+        "TeammateIdle",
+        "Elicitation",
+        "ElicitationResult",
+        "MessageDisplay",
+        "beforeShellExecution",
+        "beforeMCPExecution",
+        "beforeReadFile",
+        "beforeSubmitPrompt",
+        "beforeTabFileRead",
+        "stop",
+        "subagentStart",
+        "subagentStop",
+        "preToolUse",
+        "postToolUse",
+        "postToolUseFailure",
+        "sessionStart",
+        "sessionEnd",
+        "preCompact",
+        "afterFileEdit",
+        "afterShellExecution",
+        "afterMCPExecution",
+        "afterAgentResponse",
+        "afterAgentThought",
+        "afterTabFileEdit",
+        "beforeFileEdit",
+        "beforeFileWrite",
+        "afterFileWrite",
+        "NeverFires",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """`custom.routing` of a policy. Empty `events` = never routed by itself."""
+
+    events: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    signals: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.events or self.tools or self.signals)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the head of a file says. `routing` is None when the block has no `custom.routing` (or there is no block)."""
+
+    package: str
+    package_row: int
+    has_metadata: bool
+    routing: Routing | None
+    metadata_row: int = 0
+    title: str = ""
+
+
+class BadMetadata(ValueError):
+    """The head is unusable. `row` counts from 1."""
+
+    def __init__(self, message: str, row: int, hint: str = "") -> None:
+        self.row = row
+        self.hint = hint
+        super().__init__(message)
+
+
+def read_head(text: str) -> Head:
+    """Package and routing of one policy file; raises BadMetadata."""
+    found = _PACKAGE.search(text)
+    if found is None:
+        raise BadMetadata(
+            "no package declaration", 1, "begin the file with `package cupcake.policies.<name>`"
+        )
+    package = found.group(1).rstrip(".")
+    package_row = text.count("\n", 0, found.start()) + 1
+    block, row = _block(text)
+    if block is None:
+        return Head(package, package_row, False, None)
+    loaded = _load(block, row)
+    if loaded is None:
+        return Head(package, package_row, False, None, row)
+    routing, title = _fields(loaded, row)
+    return Head(package, package_row, True, routing, row, title)
+
+
+def _block(text: str) -> tuple[str | None, int]:
+    """The YAML text of the first `# METADATA` block and the row of its first line."""
+    lines: list[str] = []
+    start = 0
+    for number, line in enumerate(text.split("\n"), 1):
+        bare = line.strip()
+        if not start:
+            if bare == "# METADATA":
+                start = number + 1
+            continue
+        if bare == "# METADATA":
+            lines.append("")  # keeps rows in step
+            continue
+        if not bare.startswith("#"):
+            break
+        content = bare[1:]
+        lines.append(content.removeprefix(" "))
+    if not start or not any(line.strip() for line in lines):
+        return None, start
+    return "\n".join(lines), start
+
+
+def _load(block: str, row: int) -> dict[str, Any] | None:
+    try:
+        loaded = parse_yaml(block).value
+    except YamlProblem as error:
+        raise BadMetadata(f"the METADATA block is {error}", row + error.row - 1) from None
+    if loaded is None:
+        return None
+    if not isinstance(loaded, dict):
+        raise BadMetadata("the METADATA block must be a YAML mapping", row)
+    return loaded
+
+
+def _fields(loaded: dict[str, Any], row: int) -> tuple[Routing | None, str]:
+    for name in ("scope", "title"):
+        _optional(loaded, name, str, "a string", row)
+    for name in ("authors", "organizations"):
+        _strings(loaded, name, row, name)
+    custom = _optional(loaded, "custom", dict, "a mapping", row)
+    if custom is None:
+        return None, str(loaded.get("title") or "")
+    for name in ("severity", "id"):
+        _optional(custom, name, str, "a string", row, prefix="custom.")
+    section = _optional(custom, "routing", dict, "a mapping", row, prefix="custom.")
+    if section is None:
+        return None, str(loaded.get("title") or "")
+    routing = Routing(
+        *(
+            _strings(section, name, row, f"custom.routing.{name}")
+            for name in ("required_events", "required_tools", "required_signals")
+        )
+    )
+    return routing, str(loaded.get("title") or "")
+
+
+def _optional(
+    section: dict[str, Any], name: str, kind: type, what: str, row: int, *, prefix: str = ""
+) -> Any:
+    value = section.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise BadMetadata(f"{prefix}{name} in the METADATA block must be {what}", row)
+    return value
+
+
+def _strings(section: dict[str, Any], name: str, row: int, shown: str) -> tuple[str, ...]:
+    value = section.get(name)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise BadMetadata(
+            f"{shown} in the METADATA block must be a list of strings",
+            row,
+            f'write {name}: ["..."]',
+        )
+    return tuple(dict.fromkeys(value))
