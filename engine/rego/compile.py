@@ -14,6 +14,8 @@ from cupcake.engine.builtins.types import Builtin
 from cupcake.engine.errors import CompileErrors
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Checked, CheckedQuery, GroupKind, Path, RuleGroup
+from cupcake.engine.rego.conflicts import check_conflicts, check_module
+from cupcake.engine.rego.graph import check_recursion
 from cupcake.engine.rego.resolve import (
     ModuleNames,
     Problems,
@@ -52,7 +54,9 @@ def check(
         return builtin is not None and builtin.relation
 
     checked_modules: list[ast.Module] = []
+    written: dict[int, dict[str, str]] = {}
     for module in ordered_modules:
+        check_module(module, problems)
         names = visible_names(
             module.package.terms, exports[module.package.terms], module.imports
         )
@@ -64,9 +68,12 @@ def check(
             if len(problems) == before:
                 new = order_rule(new, rewriter.written, is_relation, problems)
             rules.append(new)
+            written[id(new)] = rewriter.written
         checked_modules.append(replace(module, rules=tuple(rules)))
 
-    groups = group_rules(checked_modules)
+    groups, extra_defaults = group_rules(checked_modules)
+    check_conflicts(groups, checked_modules, extra_defaults, data_paths, problems)
+    check_recursion(groups, written, problems)
     checked_query: CheckedQuery | None = None
     if query is not None:
         names = _query_names(query_package, exports, query_imports)
@@ -125,25 +132,35 @@ def rule_kind(rule: ast.Rule) -> GroupKind:
     return "partial_set" if head.key is not None else "complete"
 
 
-def group_rules(modules: Iterable[ast.Module]) -> dict[Path, RuleGroup]:
-    """Rules by ground prefix; the first definition decides the kind (conflicts are checked elsewhere)."""
+def group_rules(
+    modules: Iterable[ast.Module],
+) -> tuple[dict[Path, RuleGroup], list[tuple[Path, ast.Rule]]]:
+    """Rules by ground prefix, and the default rules beyond the first of a group.
+
+    The first definition decides the kind; `conflicts.py` reports the ones that disagree.
+    """
     found: dict[Path, list[ast.Rule]] = {}
     defaults: dict[Path, ast.Rule] = {}
+    extra: list[tuple[Path, ast.Rule]] = []
     for module in modules:
         for rule in module.rules:
             path = ground_prefix(rule.head.ref)
             rules = found.setdefault(path, [])
-            if rule.default:
-                defaults.setdefault(path, rule)
-            else:
+            if not rule.default:
                 rules.append(rule)
+            elif path in defaults:
+                extra.append((path, rule))
+            else:
+                defaults[path] = rule
     groups: dict[Path, RuleGroup] = {}
     for path, rules in found.items():
         default = defaults.get(path)
         kinds = {rule_kind(r) for r in rules}
         first = rules[0] if rules else default
         assert first is not None
-        kind = "partial_object" if "partial_object" in kinds else rule_kind(first)
+        kind: GroupKind = "partial_object" if "partial_object" in kinds else rule_kind(first)
         arity = len(first.head.args) if first.head.args is not None else None
+        if kind != "function":
+            arity = None
         groups[path] = RuleGroup(path, tuple(rules), kind, default, arity)
-    return groups
+    return groups, extra

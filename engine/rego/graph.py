@@ -1,0 +1,205 @@
+"""Which rules a rule depends on, and recursion, which Rego forbids.
+
+Works on checked rules. A ref with variables depends on every rule that it may reach; `with` changes nothing,
+because what it replaces is known only while evaluating.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from cupcake.engine.rego import ast
+from cupcake.engine.rego.checked import Path, RuleGroup
+from cupcake.engine.rego.conflicts import definitions, path_text, ref_text
+from cupcake.engine.rego.resolve import Problems
+
+RECURSION = "rego_recursion_error"
+
+
+class RuleTree:
+    """The groups as a tree by path, to find what a ref may reach."""
+
+    __slots__ = ("children", "path")
+
+    def __init__(self) -> None:
+        self.path: Path | None = None
+        self.children: dict[object, RuleTree] = {}
+
+    @classmethod
+    def of(cls, paths: Iterable[Path]) -> RuleTree:
+        root = cls()
+        for path in paths:
+            node = root
+            for part in path:
+                node = node.children.setdefault(part, cls())
+            node.path = path
+        return root
+
+    def below(self, out: set[Path]) -> None:
+        if self.path is not None:
+            out.add(self.path)
+        for child in self.children.values():
+            child.below(out)
+
+    def reach(self, terms: tuple[ast.Term, ...], at: int, out: set[Path]) -> None:
+        """Add the groups that a ref may touch whose terms from `at` on are left."""
+        node = self
+        while at < len(terms):
+            if node.path is not None:
+                out.add(node.path)
+            if not node.children:
+                return
+            term = terms[at]
+            at += 1
+            if isinstance(term, ast.String):
+                child = node.children.get(term.value)
+            elif isinstance(term, (ast.Null, ast.Boolean, ast.Number)):
+                child = node.children.get(term)
+            else:
+                for child in node.children.values():
+                    child.reach(terms, at, out)
+                return
+            if child is None:
+                return
+            node = child
+        node.below(out)
+
+
+def data_refs(rule: ast.Rule) -> list[tuple[ast.Term, ...]]:
+    """The operands of every ref to `data` in a rule (calls included); `()` is `data` itself."""
+    found: list[tuple[ast.Term, ...]] = []
+    stack: list[ast.Term] = []
+    bodies: list[ast.Body] = []
+    link: ast.Rule | None = rule
+    while link is not None:
+        head = link.head
+        stack.extend(head.ref.terms[1:])
+        stack.extend(t for t in (head.key, head.value) if t is not None)
+        stack.extend(head.args or ())
+        bodies.append(link.body)
+        link = link.else_
+    while stack or bodies:
+        while bodies:
+            for expr in bodies.pop():
+                kind = expr.kind
+                if isinstance(kind, ast.Unify):
+                    stack.append(kind.lhs)
+                    stack.append(kind.rhs)
+                elif isinstance(kind, ast.Every):
+                    stack.append(kind.domain)
+                    bodies.append(kind.body)
+                elif not isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
+                    stack.append(kind)
+                for w in expr.withs:
+                    stack.append(w.target)
+                    stack.append(w.value)
+        if stack:
+            term = stack.pop()
+            if isinstance(term, ast.Ref):
+                head_term = term.terms[0]
+                if isinstance(head_term, ast.Var):
+                    if head_term.name == "data":
+                        found.append(term.terms[1:])
+                else:
+                    stack.append(head_term)
+                stack.extend([t for t in term.terms[1:] if type(t) is not ast.String])
+            elif isinstance(term, ast.Var):
+                if term.name == "data":
+                    found.append(())
+            elif isinstance(term, ast.Call):
+                head_term = term.operator.terms[0]
+                if isinstance(head_term, ast.Var) and head_term.name == "data":
+                    found.append(term.operator.terms[1:])
+                stack.extend(term.args)
+            elif isinstance(term, (ast.Array, ast.Set)):
+                stack.extend(term.items)
+            elif isinstance(term, ast.Object):
+                for k, v in term.pairs:
+                    stack.append(k)
+                    stack.append(v)
+            elif isinstance(term, (ast.ArrayComprehension, ast.SetComprehension)):
+                stack.append(term.term)
+                bodies.append(term.body)
+            elif isinstance(term, ast.ObjectComprehension):
+                stack.append(term.key)
+                stack.append(term.value)
+                bodies.append(term.body)
+    return found
+
+
+def dependencies(rule: ast.Rule, tree: RuleTree) -> set[Path]:
+    """The groups that a rule may read or call."""
+    out: set[Path] = set()
+    for terms in data_refs(rule):
+        tree.reach(terms, 0, out)
+    return out
+
+
+def check_recursion(
+    groups: Mapping[Path, RuleGroup], written: Mapping[int, Mapping[str, str]], problems: Problems
+) -> bool:
+    """Report each rule that depends on itself; `written` gives written names by `id(rule)`. True if none does."""
+    tree = RuleTree.of(groups)
+    by_rule: list[tuple[Path, ast.Rule, set[Path]]] = []
+    edges: dict[Path, set[Path]] = {path: set() for path in groups}
+    for path, group in groups.items():
+        for rule in definitions(group):
+            found = dependencies(rule, tree)
+            by_rule.append((path, rule, found))
+            edges[path] |= found
+    cyclic = _cyclic(edges)
+    if not cyclic:
+        return True
+    for path, rule, found in by_rule:
+        if path not in cyclic:
+            continue
+        cycle = _shortest(path, found & cyclic, edges)
+        if cycle is None:
+            continue
+        name = ref_text(rule.head.ref, written.get(id(rule)))
+        text = " -> ".join([name, *(path_text(p) for p in cycle[:-1]), name])
+        problems.add(RECURSION, f"rule {name} is recursive: {text}", rule.loc)
+    return False
+
+
+def _cyclic(edges: Mapping[Path, set[Path]]) -> set[Path]:
+    """The nodes that lie on a cycle (strip what has no way in or no way out, then test the rest)."""
+    left = {p: set(out) for p, out in edges.items()}
+    incoming: dict[Path, set[Path]] = {p: set() for p in edges}
+    for p, out in edges.items():
+        for q in out:
+            incoming[q].add(p)
+    ends = [p for p, out in left.items() if not out]
+    while ends:
+        p = ends.pop()
+        for q in incoming[p]:
+            if q in left and p in left[q]:
+                left[q].discard(p)
+                if not left[q]:
+                    ends.append(q)
+        left.pop(p, None)
+    return {p for p in left if _shortest(p, left[p], left) is not None}
+
+
+def _shortest(
+    goal: Path, starts: Iterable[Path], edges: Mapping[Path, set[Path]]
+) -> list[Path] | None:
+    """The shortest way from one of `starts` to `goal`, ends included; None if there is none."""
+    came: dict[Path, Path | None] = {}
+    queue: list[Path] = []
+    for start in sorted(starts, key=str):
+        came[start] = None
+        queue.append(start)
+    for node in queue:
+        if node == goal:
+            way: list[Path] = []
+            step: Path | None = node
+            while step is not None:
+                way.append(step)
+                step = came[step]
+            return way[::-1]
+        for after in sorted(edges.get(node, ()), key=str):
+            if after not in came:
+                came[after] = node
+                queue.append(after)
+    return None
