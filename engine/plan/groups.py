@@ -167,6 +167,9 @@ class GroupPlanner(BodyPlanner):
 
         blocks += self.indexed(group.rules, lambda rule: self._object_chain(rule, store))
         # objects of different depth are built apart: a value at one depth may be shared, so must not be changed
+        for position, shape in enumerate(shapes):
+            for other_shape in shapes[position + 1 :]:
+                blocks.append(self._no_overlap(parts[shape], parts[other_shape], shape[0]))
         mark = self.capture()
         result, *others = parts.values()
         for other in others:
@@ -209,6 +212,21 @@ class GroupPlanner(BodyPlanner):
         for (key, inner), holder in zip(reversed(made), reversed(holders[:-1]), strict=True):
             self.emit(ir.ObjectInsertStmt(key, ir.LocalOperand(inner), holder, self.place))
 
+    def _no_overlap(self, shallow: ir.Local, deep: ir.Local, depth: int) -> ir.Block:
+        """Raises a conflict where a path at which `shallow` has a value leads anywhere in `deep`."""
+        mark = self.capture()
+        value, at = shallow, ir.LocalOperand(deep)
+        key: ir.Operand = ir.BoolOperand(True)
+        for _ in range(depth):
+            key, inner = self.scan(value)
+            value = inner.local
+            at = self.dot(at, key)
+        clash = self.local()
+        self.emit(ir.MakeObjectStmt(clash, self.place))
+        self.emit(ir.ObjectInsertOnceStmt(key, ir.BoolOperand(True), clash, self.place))
+        self.emit(ir.ObjectInsertOnceStmt(key, ir.BoolOperand(False), clash, self.place))
+        return self.finish(mark)
+
     def _default_member(self, rule: ast.Rule, depth: int, result: ir.Local) -> ir.Block:
         """A default rule among dynamic ones: inserted when nothing is at its path."""
         mark = self._start(rule)
@@ -224,7 +242,7 @@ class GroupPlanner(BodyPlanner):
     # -- packages
 
     def package(self, name: str, node: Node) -> ir.Func:
-        """The document of a package: its rules and packages, over base data at the same path."""
+        """The document of a package: base data merged over the rules and packages at the same path."""
         virtual, result = self.local(), self.local()
         blocks = [
             ir.Block((ir.ResetLocalStmt(result, self.place), ir.MakeObjectStmt(virtual, self.place)))
@@ -249,7 +267,7 @@ class GroupPlanner(BodyPlanner):
         for key in node.path:
             base = self.dot(base, self.load(key if isinstance(key, str) else constant(key)))  # type: ignore[arg-type]
         self.emit(ir.IsObjectStmt(base, self.place))
-        self.emit(ir.ObjectMergeStmt(virtual, self.as_local(base), result, self.place))
+        self.emit(ir.ObjectMergeStmt(self.as_local(base), virtual, result, self.place))
         self.emit(ir.ReturnLocalStmt(result, self.place))
         blocks.append(self.finish(mark))
         blocks.append(

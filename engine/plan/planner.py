@@ -14,7 +14,7 @@ from cupcake.engine.plan.groups import GroupPlanner
 from cupcake.engine.plan.pool import Pool
 from cupcake.engine.plan.rule_tree import Key, Node, Path
 from cupcake.engine.plan.scope import Scope
-from cupcake.engine.plan.terms import PlanError
+from cupcake.engine.plan.terms import PlanError, data_path
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Checked, CheckedQuery
 
@@ -49,7 +49,8 @@ class _Unit:
     def __init__(self, checked: Checked, index: bool) -> None:
         self.pool = Pool()
         self.index = index
-        self._root = rule_tree.build(checked.rules)
+        packages = [data_path(module.package) or () for module in checked.modules]
+        self._root = rule_tree.build(checked.rules, packages)
         self._generations: dict[Scope, str] = {}
         self._names: dict[str, None] = {}
         self._queue: deque[tuple[str, Callable[[str], ir.Func]]] = deque()

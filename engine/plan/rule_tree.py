@@ -92,15 +92,17 @@ def term_of(key: Key) -> ast.Scalar:
     return ast.String(key) if isinstance(key, str) else key
 
 
-def build(groups: Mapping[Path, GroupLike]) -> Node:
-    """The tree of all rule groups."""
+def build(groups: Mapping[Path, GroupLike], packages: Iterable[Path] = ()) -> Node:
+    """The tree of all rule groups; `packages` adds those that have no rules, which are empty documents."""
     root = Node(())
+    for path in packages:
+        node = root
+        for key in path:
+            node = node.children.setdefault(key, Node((*node.path, key)))
     for path, group in groups.items():
         node = root
-        for depth, raw in enumerate(path):
-            key: Key = raw.value if isinstance(raw, ast.String) else raw
+        for key in path:
             node = node.children.setdefault(key, Node((*node.path, key)))
-            assert len(node.path) == depth + 1
         defaults = () if group.default is None else (group.default,)
         node.group = Group(node.path, group.kind, tuple(group.rules), defaults)
     _absorb(root)

@@ -290,7 +290,27 @@ class TermPlanner(Emitter):
         """A ref into base data alone."""
         if not keys and self.scope.has_slots:
             return self._without_slots(DATA)
-        return self.value_path(DATA, keys)
+        operand: ir.Operand = DATA
+        for key in keys:
+            if isinstance(key, ast.Number):
+                operand = self._number_key(operand, key)
+            else:
+                operand = self.value_path(operand, (key,))
+        return operand
+
+    def _number_key(self, source: ir.Operand, key: ast.Number) -> ir.Operand:
+        """Base data is addressed as paths of text: a number names an array element or the key of its text."""
+        result = self.local()
+        self.emit(ir.ResetLocalStmt(result, self.place))
+        done = self.capture()
+        for operand in (self.load(ir.ConstNumber(key.text)), self.pool.operand(key.text)):
+            mark = self.capture()
+            self.emit(ir.DotStmt(source, operand, result, self.place))
+            self.break_to(done)
+            self.block(self.finish(mark))
+        self.block(self.finish(done))
+        self.emit(ir.IsDefinedStmt(result, self.place))
+        return ir.LocalOperand(result)
 
     def _without_slots(self, document: ir.Operand) -> ir.Operand:
         keys = tuple(mock.key for _, mock in self.scope.mocks if isinstance(mock, MockSlot))
