@@ -194,7 +194,8 @@ RT_EXPORT rt_v bi_strings_replace_n(rt_v patterns, rt_v s) {
         for (RT_EACH(i, n, patterns)) {
             rt_v key = rt_object_key(patterns, i);
             step = rt_str_len(key);
-            if (step == 0 && after_empty) continue;
+            /* not a second time, and not inside of a code point */
+            if (step == 0 && (after_empty || (at < len && ((unsigned char)text[at] & 0xC0) == 0x80))) continue;
             if (step <= len - at && memcmp(text + at, rt_str(key), step) == 0) {
                 found = rt_object_value(patterns, i);
                 break;
