@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from cupcake.engine.errors import Diagnostic
 from cupcake.engine.rego import ast
@@ -113,9 +113,17 @@ def _read_block(lines: list[str]) -> dict[str, object]:
     # The C loader recurses on the C stack, which nothing guards; a block with enough marks to nest
     # that deep is read by the Python one.
     marks = sum(text.count(mark) for mark in "[{-?:")
-    base = yaml.SafeLoader if marks > 1000 else getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    base: Any = yaml.SafeLoader if marks > 1000 else getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(base):  # type: ignore[misc]
+        # Dates stay the strings that they are in JSON.
+        yaml_implicit_resolvers = {
+            first: [rule for rule in rules if rule[0] != "tag:yaml.org,2002:timestamp"]
+            for first, rules in base.yaml_implicit_resolvers.items()
+        }
+
     try:
-        loaded = yaml.load(text, Loader=base)  # noqa: S506 - both are safe loaders
+        loaded = yaml.load(text, Loader=Loader)  # noqa: S506 - a safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = error.problem or error.context or "invalid"
@@ -147,4 +155,4 @@ def _plain(value: object, budget: list[int], depth: int) -> object:
         return [_plain(item, budget, depth + 1) for item in value]
     if value is None or isinstance(value, str | bool | int | float):
         return value
-    return str(value)  # dates
+    raise _BadBlock(f"unexpected {type(value).__name__} in a METADATA block", 0)

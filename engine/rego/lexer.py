@@ -255,6 +255,14 @@ def tokenize(source: str, keywords: frozenset[str]) -> Tokens:
 def _place_forbidden(tokens: Tokens, at: int) -> None:
     """End the tokens at a character that no Rego text may hold: nothing after it can be trusted."""
     source = tokens.source
+    last = len(tokens.kinds) - 1
+    if last in tokens.problems and tokens.ends[last] == at:
+        # Unterminated only because this character cut it off.
+        del tokens.problems[last]
+        for parts in (tokens.kinds, tokens.texts):
+            parts.pop()
+        for places in (tokens.starts, tokens.ends, tokens.rows, tokens.cols, tokens.gaps):
+            places.pop()
     row = source.count("\n", 0, at) + 1
     col = at - source.rfind("\n", 0, at)
     what = "null character" if source[at] == "\x00" else "UTF-8 character"

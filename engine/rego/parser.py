@@ -411,6 +411,7 @@ class _Parser(TermParser):
             raise self.fail("a rule name may not hold spaces", start + 1, "remove the space")
         if not has_body and not contains and value is None:
             self._bare_head(ref, args, start)
+        args = args or None  # `f() := 1` is no function
         if not has_if and not contains and args is None and value is None and len(ref.terms) == 2:
             # p[x] { ... }, v0's way to write a set
             self._forbid_in_v1(
@@ -512,7 +513,7 @@ class _Parser(TermParser):
         finally:
             self._trials -= 1
         end = self.pos
-        if refused is None and not self._reads_on(body):
+        if refused is None and not self._reads_on(start):
             return body
         self.pos = start
         self._depth = depth
@@ -532,14 +533,14 @@ class _Parser(TermParser):
             raise refused
         return (literal,)
 
-    def _reads_on(self, body: ast.Body) -> bool:
-        """Whether the braces just read as a body could be the beginning of a literal instead."""
-        first = body[0].kind
-        if isinstance(first, ast.Call) and first.operator.terms == (ast.Var("or"),):
+    def _reads_on(self, start: int) -> bool:
+        """Whether the braces at `start`, just read as a body, could begin a literal instead."""
+        first = self._memo.get(start + 1)
+        if isinstance(first, tuple) and self.kinds[first[1]] == "|":
             return True
-        kind = self.kinds[self.pos]
         if self.gaps[self.pos] == NEWLINE:
             return False
+        kind = self.kinds[self.pos]
         return kind not in ("eof", "else", "{", "ident", "default", "import", "package")
 
     def _again(self, head: ast.Head) -> ast.Head:
