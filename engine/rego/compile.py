@@ -25,6 +25,7 @@ from cupcake.engine.rego.resolve import (
 )
 from cupcake.engine.rego.rewrite import Rewriter, dotted
 from cupcake.engine.rego.safety import Orderer, order_rule
+from cupcake.engine.rego.typecheck import TypeChecker
 
 
 def check(
@@ -63,7 +64,7 @@ def check(
         rules: list[ast.Rule] = []
         for rule in module.rules:
             before = len(problems)
-            rewriter = Rewriter(names, signatures, problems)
+            rewriter = Rewriter(names, signatures, problems, v1=module.rego_version != "v0")
             new = rewriter.rule(rule)
             if len(problems) == before:
                 new = order_rule(new, rewriter.written, is_relation, problems)
@@ -73,8 +74,8 @@ def check(
 
     groups, extra_defaults = group_rules(checked_modules)
     check_conflicts(groups, checked_modules, extra_defaults, data_paths, problems)
-    check_recursion(groups, written, problems)
     checked_query: CheckedQuery | None = None
+    query_written: dict[str, str] = {}
     if query is not None:
         names = _query_names(query_package, exports, query_imports)
         rewriter = Rewriter(names, signatures, problems)
@@ -83,6 +84,13 @@ def check(
         if len(problems) == before:
             body = Orderer(rewriter.written, is_relation, problems).body(body, set())
         checked_query = CheckedQuery(body, variables)
+        query_written = rewriter.written
+    if check_recursion(groups, written, problems) and not len(problems):
+        # Types presuppose a program that is sound otherwise; errors on top of errors help nobody.
+        checker = TypeChecker(groups, builtins, written, problems)
+        checker.check_all()
+        if checked_query is not None:
+            checker.check_query(checked_query.body, query_written)
     if len(problems):
         raise CompileErrors(problems.ordered())
     return Checked(groups, checked_query, tuple(checked_modules))

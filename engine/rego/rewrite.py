@@ -8,8 +8,9 @@ them. Work on one rule depends only on that rule and on the signatures, and touc
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 
-from cupcake.engine.errors import Diagnostic
+from cupcake.engine.builtins.registry import UNSERVED, explain_missing
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.resolve import (
     ROOTS,
@@ -25,7 +26,6 @@ from cupcake.engine.rego.resolve import (
 
 COMPILE_ERROR = "rego_compile_error"
 TYPE_ERROR = "rego_type_error"
-TEMPLATE = "internal.template_string"
 
 _REDECLARED = {
     "seen": "var {} referenced above",
@@ -65,7 +65,14 @@ def dotted(operator: ast.Ref) -> str:
 class Rewriter:
     """Rewrites one rule (with its `else` chain) or one query; `written` maps locals to written names."""
 
-    def __init__(self, names: ModuleNames, signatures: Signatures, problems: Problems) -> None:
+    def __init__(
+        self,
+        names: ModuleNames,
+        signatures: Signatures,
+        problems: Problems,
+        *,
+        v1: bool = True,
+    ) -> None:
         self.names = names
         self.signatures = signatures
         self.problems = problems
@@ -73,6 +80,8 @@ class Rewriter:
         self.prelude: list[ast.Expr] = []
         self.occurred: set[str] = set()
         self.undeclared: list[ast.Var] = []
+        self.hidden: set[str] = set()
+        self.v1 = v1
         self.metadata: Callable[[str, ast.Location], ast.Term | None] | None = None
 
     # -- names ---------------------------------------------------------------------------------
@@ -90,6 +99,12 @@ class Rewriter:
         name = var.name
         if name.startswith("$"):
             return self.fresh("_", var.loc)
+        if name in ROOTS and self.v1:
+            self.problems.add(
+                COMPILE_ERROR,
+                f"variables must not shadow {name} (use a different variable name)",
+                loc,
+            )
         before = scope.how.get(name)
         if before is not None:
             self.problems.add(COMPILE_ERROR, _REDECLARED[before].format(name), loc)
@@ -240,8 +255,7 @@ class Rewriter:
         if name == "internal" and len(operator.terms) > 1:
             return operator
         if scope.hides(name) and scope.lookup(name) is not None:
-            text = dotted(operator)
-            self.problems.add(COMPILE_ERROR, f"called function {text} shadowed", operator.loc)
+            self.hidden.add(dotted(operator))
             return operator
         absolute = self._global(name, scope)
         if absolute is None:
@@ -262,16 +276,34 @@ class Rewriter:
     def call(self, term: ast.Call, scope: Scope) -> ast.Call:
         operator = self.operator(term.operator, scope)
         args = tuple([self.term(t, scope) for t in term.args])
-        if self.arity(operator) is None:
-            self.undefined(operator, term)
+        self.callable(operator, term.loc if term.loc.row else operator.loc)
         return ast.Call(operator, args, term.loc)
 
-    def undefined(self, operator: ast.Ref, term: ast.Call) -> None:
+    def callable(self, operator: ast.Ref, loc: ast.Location) -> None:
+        """Report a call of what is no function, is hidden by a local, or is deprecated."""
         name = dotted(operator)
-        if name == TEMPLATE:
+        if name in self.hidden:
+            hint = f"a local variable hides the function; rename the variable {name.split('.')[0]}"
+            self.problems.add(TYPE_ERROR, f"undefined function {name}", loc, hint)
+        elif name.startswith("data."):
+            if name not in self.signatures.functions:
+                self.problems.add(TYPE_ERROR, f"undefined function {name}", loc)
+        else:
+            builtin = self.signatures.builtins.get(name)
+            if builtin is None:
+                self.unknown(name, loc)
+            elif builtin.deprecated and self.v1:
+                message = f"deprecated built-in function calls in expression: {name}"
+                self.problems.add(TYPE_ERROR, message, loc)
+
+    def unknown(self, name: str, loc: ast.Location) -> None:
+        reason = explain_missing(name)
+        message = f"undefined function {name}"
+        if reason != message:
+            self.problems.add(TYPE_ERROR, message, loc, reason)
             return
-        loc = term.loc if term.loc.row else operator.loc
-        self.problems.add(TYPE_ERROR, f"undefined function {name}", loc)
+        near = get_close_matches(name, self.signatures.builtins, 1, 0.8)
+        self.problems.add(TYPE_ERROR, message, loc, f"did you mean {near[0]}?" if near else "")
 
     def nested_call(self, term: ast.Call, scope: Scope) -> ast.Term:
         if self.metadata is not None:
@@ -447,7 +479,12 @@ class Rewriter:
         inner = Scope(scope, declared_names(kind.body) | bound, frozenset(outside | bound))
         key = None if kind.key is None else self.declare(kind.key, inner, "declared", expr.loc)
         value = self.declare(kind.value, inner, "declared", expr.loc)
+        saved, self.occurred = self.occurred, set()
         _, body = self.level((), kind.body, inner)
+        for v in (kind.key, kind.value):
+            if v is not None and v.name not in self.occurred and not v.name.startswith("$"):
+                self.problems.add(COMPILE_ERROR, f"declared var {v.name} unused", expr.loc)
+        self.occurred |= saved
         return ast.Every(key, value, domain, body)
 
     def with_(self, w: ast.With, scope: Scope) -> ast.With:
@@ -462,7 +499,20 @@ class Rewriter:
         name = self._callable_name(target, scope)
         if name is not None:
             return ast.With(name, self.with_value(w.value, scope), w.loc)
-        return ast.With(self.term(target, scope), self.with_value(w.value, scope), w.loc)
+        value = self.with_value(w.value, scope)
+        named = self.term(target, scope)
+        root = named.terms[0] if isinstance(named, ast.Ref) else named
+        if not isinstance(root, ast.Var) or root.name not in ROOTS:
+            name_text = dotted(target) if isinstance(target, ast.Ref) else ""
+            if name_text in UNSERVED:
+                self.unknown(name_text, target.loc)
+            else:
+                self.problems.add(
+                    TYPE_ERROR,
+                    "with keyword target must reference existing input, data, or a function",
+                    target.loc,
+                )
+        return ast.With(named, value, w.loc)
 
     def with_value(self, term: ast.Term, scope: Scope) -> ast.Term:
         name = self._callable_name(term, scope)
@@ -587,12 +637,3 @@ class Rewriter:
         _, done = self.level((), body, scope)
         return done, tuple((n, v) for n, v in scope.names.items())
 
-
-def rewrite_rule(
-    rule: ast.Rule, names: ModuleNames, signatures: Signatures
-) -> tuple[ast.Rule, dict[str, str], tuple[Diagnostic, ...]]:
-    """Rewrite one rule: the checked rule, written names by local, and the errors found."""
-    problems = Problems()
-    rewriter = Rewriter(names, signatures, problems)
-    done = rewriter.rule(rule)
-    return done, rewriter.written, problems.ordered()

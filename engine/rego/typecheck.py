@@ -1,0 +1,360 @@
+"""Static types: refuses calls, unifications and refs that can never succeed, as OPA does.
+
+Infers types of the checked form from literals, builtin results and rule values. It is a filter, not a proof:
+whatever it is not sure of has the type `any`, which agrees with everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cupcake.engine.builtins import types as ty
+from cupcake.engine.builtins.types import Builtin
+from cupcake.engine.rego import ast
+from cupcake.engine.rego.checked import Path, RuleGroup
+from cupcake.engine.rego.conflicts import definitions, is_whole, ref_text
+from cupcake.engine.rego.resolve import Problems
+from cupcake.engine.rego.rewrite import TYPE_ERROR, dotted
+from cupcake.engine.rego.type_rules import (
+    NOTHING,
+    element,
+    have_text,
+    keys_of,
+    may_equal,
+    select,
+    type_text,
+    union,
+)
+
+Env = dict[str, ty.Type]
+
+_COMPARISONS = frozenset({"equal"})
+
+
+class TypeChecker:
+    """Checks rules against each other; types of rules are inferred once, on demand.
+
+    Only for groups without recursion and conflicts.
+    """
+
+    def __init__(
+        self,
+        groups: Mapping[Path, RuleGroup],
+        builtins: Mapping[str, Builtin],
+        written: Mapping[int, Mapping[str, str]],
+        problems: Problems,
+    ) -> None:
+        self.groups = groups
+        self.builtins = builtins
+        self.written = written
+        self.problems = problems
+        self.names: Mapping[str, str] = {}
+        self.done: dict[Path, ty.Type] = {}
+        self.functions = {
+            "data." + ".".join(str(p) for p in path): path
+            for path, group in groups.items()
+            if group.kind == "function"
+        }
+
+    # -- rules ---------------------------------------------------------------------------------
+
+    def check_all(self) -> None:
+        for path in self.groups:
+            self.group_type(path)
+
+    def check_query(self, body: ast.Body, written: Mapping[str, str]) -> None:
+        self.names = written
+        self.body(body, {})
+
+    def group_type(self, path: Path) -> ty.Type:
+        """The type of the document (or of the function's result) at a group's path."""
+        found = self.done.get(path)
+        if found is not None:
+            return found
+        self.done[path] = ty.ANY
+        group = self.groups[path]
+        saved = self.names
+        values: list[ty.Type] = []
+        for rule in definitions(group):
+            self.names = self.written.get(id(rule), {})
+            link: ast.Rule | None = rule
+            while link is not None:
+                values.append(self.rule_type(group, link))
+                link = link.else_
+        self.names = saved
+        result = union(values)
+        self.done[path] = result
+        return result
+
+    def rule_type(self, group: RuleGroup, rule: ast.Rule) -> ty.Type:
+        env: Env = {}
+        head = rule.head
+        self.body(rule.body, env)
+        operands = [
+            self.term(t, env) for t in head.ref.terms[1 + len(group.path) :]
+        ]
+        if head.key is not None:
+            value: ty.Type = ty.SetOf(self.term(head.key, env))
+        else:
+            value = ty.BOOLEAN if head.value is None else self.term(head.value, env)
+        if is_whole(group, rule):
+            return value
+        for key in reversed(operands):
+            value = ty.ObjectOf((), key, value)
+        return value
+
+    # -- statements ----------------------------------------------------------------------------
+
+    def body(self, body: ast.Body, env: Env) -> None:
+        for expr in body:
+            self.expr(expr, env)
+
+    def expr(self, expr: ast.Expr, env: Env) -> None:
+        for w in expr.withs:
+            self.with_(w, env)
+        kind = expr.kind
+        if isinstance(kind, ast.Unify):
+            left = self.term(kind.lhs, env)
+            right = self.term(kind.rhs, env)
+            if not may_equal(left, right):
+                self.mismatch(left, right, expr.loc)
+            self.bind(kind.lhs, right, env)
+            self.bind(kind.rhs, left, env)
+        elif isinstance(kind, ast.Every):
+            domain = self.term(kind.domain, env)
+            inner = dict(env)
+            if kind.key is not None:
+                inner[kind.key.name] = keys_of(domain)
+            inner[kind.value.name] = element(domain)
+            self.body(kind.body, inner)
+        elif isinstance(kind, ast.Call):
+            self.call(kind, env, nested=False)
+            builtin = self.builtins.get(dotted(kind.operator))
+            if builtin is not None and builtin.relation:
+                self.bind(kind.args[-1], builtin.result, env)
+        elif not isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
+            self.term(kind, env)
+
+    def with_(self, w: ast.With, env: Env) -> None:
+        """A `with` may replace documents and functions, a function only by a value or by its like."""
+        target = w.target
+        value = self.callable_arity(w.value)
+        if value is None:
+            self.term(w.value, env)
+        if isinstance(target, ast.Var):
+            return
+        assert isinstance(target, ast.Ref)
+        head = target.terms[0]
+        if isinstance(head, ast.Var) and head.name == "input":
+            return
+        name = dotted(target)
+        wanted = self.callable_arity(target)
+        builtin = self.builtins.get(name)
+        if builtin is not None:
+            problem = _replacement_problem(builtin)
+            if problem:
+                message = f"with keyword replacing built-in function: {problem}"
+                self.problems.add("rego_compile_error", message, target.loc)
+                return
+        elif wanted is None:
+            self.document_target(target)
+            return
+        if value is not None and wanted is not None and value != wanted:
+            have = ", ".join(["any"] * value)
+            want = ", ".join(["any"] * wanted)
+            text = f"{name}: arity mismatch\n\thave: ({have})\n\twant: ({want})"
+            self.problems.add(TYPE_ERROR, text, w.loc if w.loc.row else target.loc)
+
+    def document_target(self, target: ast.Ref) -> None:
+        path: Path = ()
+        for t in target.terms[1:]:
+            if path in self.groups and self.plain(path):
+                message = "with keyword cannot partially replace virtual document(s)"
+                self.problems.add("rego_compile_error", message, target.loc)
+                return
+            if not isinstance(t, ast.String):
+                return
+            path = (*path, t.value)
+
+    def callable_arity(self, term: ast.Term) -> int | None:
+        """The arity of the function that a `with` target or value names; None for any other term."""
+        if not isinstance(term, ast.Ref):
+            return None
+        name = dotted(term)
+        if len(term.terms) != name.count(".") + 1:
+            return None
+        path = self.functions.get(name)
+        if path is not None:
+            return self.groups[path].arity
+        head = term.terms[0]
+        builtin = self.builtins.get(name)
+        if builtin is None or (isinstance(head, ast.Var) and head.name.startswith("__local")):
+            return None
+        return len(builtin.args)
+
+    def mismatch(self, left: ty.Type, right: ty.Type, loc: ast.Location) -> None:
+        text = f"match error\n\tleft  : {type_text(left)}\n\tright : {type_text(right)}"
+        self.problems.add(TYPE_ERROR, text, loc)
+
+    def bind(self, pattern: ast.Term, value: ty.Type, env: Env) -> None:
+        """Variables of a pattern take the types of what they are matched with."""
+        if isinstance(pattern, ast.Var):
+            if pattern.name not in env:
+                env[pattern.name] = value
+        elif isinstance(pattern, ast.Array):
+            for i, item in enumerate(pattern.items):
+                part = select(value, ast.Number(str(i)), ty.NUMBER)
+                self.bind(item, ty.ANY if part is NOTHING else part, env)
+        elif isinstance(pattern, ast.Object):
+            for key, item in pattern.pairs:
+                part = select(value, key, self.term(key, env))
+                self.bind(item, ty.ANY if part is NOTHING else part, env)
+
+    # -- terms ---------------------------------------------------------------------------------
+
+    def term(self, term: ast.Term, env: Env) -> ty.Type:
+        """The type of a term; checks the calls, refs and closures in it."""
+        match term:
+            case ast.String():
+                return ty.STRING
+            case ast.Number():
+                return ty.NUMBER
+            case ast.Boolean():
+                return ty.BOOLEAN
+            case ast.Null():
+                return ty.NULL
+            case ast.Var():
+                return env.get(term.name, ty.ANY)
+            case ast.Ref():
+                return self.ref(term, env)
+            case ast.Call():
+                return self.call(term, env, nested=True)
+            case ast.Array():
+                return ty.ArrayOf(tuple([self.term(t, env) for t in term.items]))
+            case ast.Set():
+                return ty.SetOf(union([self.term(t, env) for t in term.items]))
+            case ast.Object():
+                return self.object(term, env)
+            case ast.ArrayComprehension():
+                inner = dict(env)
+                self.body(term.body, inner)
+                return ty.ArrayOf(rest=self.term(term.term, inner))
+            case ast.SetComprehension():
+                inner = dict(env)
+                self.body(term.body, inner)
+                return ty.SetOf(self.term(term.term, inner))
+            case ast.ObjectComprehension():
+                inner = dict(env)
+                self.body(term.body, inner)
+                return ty.ObjectOf((), self.term(term.key, inner), self.term(term.value, inner))
+            case _:
+                return ty.ANY
+
+    def object(self, term: ast.Object, env: Env) -> ty.Type:
+        static: list[tuple[str, ty.Type]] = []
+        keys: list[ty.Type] = []
+        values: list[ty.Type] = []
+        for key, value in term.pairs:
+            kind = self.term(value, env)
+            if isinstance(key, ast.String):
+                static.append((key.value, kind))
+            else:
+                keys.append(self.term(key, env))
+                values.append(kind)
+        if not keys:
+            return ty.ObjectOf(tuple(static))
+        return ty.ObjectOf(tuple(static), union(keys), union(values))
+
+    def ref(self, term: ast.Ref, env: Env) -> ty.Type:
+        head = term.terms[0]
+        at = 1
+        if isinstance(head, ast.Var) and head.name == "data":
+            path: Path = ()
+            found: Path | None = None
+            for t in term.terms[1:]:
+                if not isinstance(t, ast.String):
+                    break
+                path = (*path, t.value)
+                at += 1
+                if path in self.groups:
+                    found = path
+                    break
+            if found is None or not self.plain(found):
+                self.operands(term, 1, env)
+                return ty.ANY
+            if self.groups[found].kind == "function":
+                self.undefined(term)
+                return ty.ANY
+            current = self.group_type(found)
+        elif isinstance(head, ast.Var) and head.name == "input":
+            current = ty.ANY
+        else:
+            current = self.term(head, env)
+        for t in term.terms[at:]:
+            known = self.term(t, env)
+            part = select(current, t, known)
+            if part is NOTHING:
+                self.undefined(term)
+                self.operands(term, at, env)
+                return ty.ANY
+            if isinstance(t, (ast.Var, ast.Array, ast.Object)):
+                self.bind(t, keys_of(current), env)
+            current = part
+        return current
+
+    def plain(self, path: Path) -> bool:
+        """Whether a group alone makes the document at its path."""
+        group = self.groups[path]
+        return all(is_whole(group, r) for r in definitions(group))
+
+    def operands(self, term: ast.Ref, at: int, env: Env) -> None:
+        for t in term.terms[at:]:
+            if isinstance(t, (ast.Ref, ast.Call)):
+                self.term(t, env)
+
+    def undefined(self, term: ast.Ref) -> None:
+        self.problems.add(TYPE_ERROR, f"undefined ref: {ref_text(term, self.names)}", term.loc)
+
+    # -- calls ---------------------------------------------------------------------------------
+
+    def call(self, call: ast.Call, env: Env, *, nested: bool) -> ty.Type:
+        have = [self.term(a, env) for a in call.args]
+        name = dotted(call.operator)
+        path = self.functions.get(name)
+        if path is not None:
+            return self.group_type(path)
+        builtin = self.builtins.get(name)
+        if builtin is None:
+            return ty.ANY
+        if name in _COMPARISONS and len(have) == 2:
+            if not may_equal(have[0], have[1]):
+                self.mismatch(have[0], have[1], call.loc)
+            return ty.BOOLEAN
+        if builtin.variadic:
+            return builtin.result
+        if not all(may_equal(h, w) for h, w in zip(have, builtin.args, strict=False)):
+            self.invalid(name, builtin, have, nested, call.loc)
+        return builtin.result
+
+    def invalid(
+        self,
+        name: str,
+        builtin: Builtin,
+        have: list[ty.Type],
+        nested: bool,
+        loc: ast.Location,
+    ) -> None:
+        want = ", ".join(type_text(t) for t in (*builtin.args, builtin.result))
+        text = f"{name}: invalid argument(s)\n\thave: {have_text(have, nested)}\n\twant: ({want})"
+        self.problems.add(TYPE_ERROR, text, loc)
+
+
+def _replacement_problem(builtin: Builtin) -> str:
+    """Why `with` may not replace a builtin; empty if it may."""
+    if builtin.relation:
+        return "target must not be a relation"
+    if builtin.name.startswith("internal."):
+        return f'replacement of internal function "{builtin.name}" invalid'
+    if builtin.name in ("eq", "assign", "print") or builtin.name.startswith("rego.metadata."):
+        return f'replacement of "{builtin.name}" invalid'
+    return ""
