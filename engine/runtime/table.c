@@ -130,10 +130,8 @@ void rt_table_sort(rt_v table) {
             from = to;
             to = swap;
         }
-        if (from != t->items) {
-            t->items = from;
-            t->cap = t->len;
-        }
+        /* Back into the table's own block: the scratch block may be above a heap mark that a host resets to. */
+        if (from != t->items) memcpy(t->items, from, count * stride * sizeof *from);
     }
     t->head.flags |= RT_FLAG_SORTED;
     if (t->index) table_reindex(t);
