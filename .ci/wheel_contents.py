@@ -12,7 +12,9 @@ ROOT = Path(__file__).parents[1]
 
 def expected() -> set[str]:
     """Files that the wheel must hold, as wheel paths."""
-    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "setuptools"
+    ]
     mapping = tools["package-dir"]
     wanted: set[str] = set()
     for package in tools["packages"]:
@@ -20,7 +22,9 @@ def expected() -> set[str]:
         size = next(n for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in mapping)
         folder = ROOT.joinpath(mapping[".".join(parts[:size])], *parts[size:])
         patterns = ["*.py", *tools["package-data"].get(package, [])]
-        wanted |= {"/".join([*parts, file.name]) for pattern in patterns for file in folder.glob(pattern)}
+        wanted |= {
+            "/".join([*parts, file.name]) for pattern in patterns for file in folder.glob(pattern)
+        }
     return wanted
 
 

@@ -101,7 +101,9 @@ def _start_and_ask(options: dict[str, str], event: bytes) -> tuple[int, str, byt
     path = hook.find_socket(options.get("--socket"))
     rounds = 0
     while True:
-        if rounds % 25 == 0:  # again, because the one that held the lock may have been on its way out
+        if (
+            rounds % 25 == 0
+        ):  # again, because the one that held the lock may have been on its way out
             start_daemon(path)
         rounds += 1
         time.sleep(0.02)
@@ -132,9 +134,7 @@ def start_daemon(socket_path: str, extra: Sequence[str] = ()) -> str:
         except BlockingIOError:
             return log_path
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        with open(
-            os.open(log_path, flags, 0o600), "wb", buffering=0
-        ) as log:
+        with open(os.open(log_path, flags, 0o600), "wb", buffering=0) as log:
             # The lock is inherited: it is held as long as that daemon lives, so that of many hooks one starts it.
             subprocess.Popen(
                 [sys.executable, "-I", "-m", "cupcake.daemon", "--socket", socket_path, *extra],

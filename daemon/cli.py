@@ -23,19 +23,35 @@ def main(argv: list[str]) -> int:
     """`argv` starts with the word `daemon` or `status`."""
     if argv[0] == "status":
         argv = ["daemon", *argv]
-    parser = argparse.ArgumentParser(prog="cupcake daemon", description="The daemon that serves decisions.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="start|stop|status|reload")
+    parser = argparse.ArgumentParser(
+        prog="cupcake daemon", description="The daemon that serves decisions."
+    )
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="start|stop|status|reload"
+    )
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--socket", help="the daemon's socket (default: found, or CUPCAKE_SOCKET)")
     start = commands.add_parser("start", parents=[common], help="start it in the background")
-    start.add_argument("--foreground", action="store_true", help="stay attached, log to this terminal")
+    start.add_argument(
+        "--foreground", action="store_true", help="stay attached, log to this terminal"
+    )
     start.add_argument("--engines", type=int, help="engine processes (default: one a CPU)")
     commands.add_parser("stop", parents=[common], help="finish what is in flight and stop")
-    status = commands.add_parser("status", parents=[common], help="what it is doing, and what is wrong")
+    status = commands.add_parser(
+        "status", parents=[common], help="what it is doing, and what is wrong"
+    )
     status.add_argument("--json", action="store_true", help="as one JSON object")
-    reload = commands.add_parser("reload", parents=[common], help="rebuild every project; returns when the new policies are in force")
+    reload = commands.add_parser(
+        "reload",
+        parents=[common],
+        help="rebuild every project; returns when the new policies are in force",
+    )
     reload.add_argument("--project-dir", help="only this project")
-    reload.add_argument("--accept-removal", action="store_true", help="accept that .cupcake was removed; the project is then served no longer")
+    reload.add_argument(
+        "--accept-removal",
+        action="store_true",
+        help="accept that .cupcake was removed; the project is then served no longer",
+    )
     options = parser.parse_args(argv[1:])
     socket = find_socket(options.socket)
     try:
@@ -63,7 +79,10 @@ def _client(socket: str, timeout: float = 5.0) -> Client:
 def _start(socket: str, options: argparse.Namespace) -> int:
     extra = ["--engines", str(options.engines)] if options.engines is not None else []
     if options.foreground:
-        os.execv(sys.executable, [sys.executable, "-I", "-m", "cupcake.daemon", "--socket", socket, *extra])
+        os.execv(
+            sys.executable,
+            [sys.executable, "-I", "-m", "cupcake.daemon", "--socket", socket, *extra],
+        )
     try:
         with _client(socket, 1.0) as client:
             print(f"A daemon is running already (pid {client.ping()['pid']}, {socket}).")
@@ -81,7 +100,10 @@ def _start(socket: str, options: argparse.Namespace) -> int:
             continue
         print(f"Started (pid {pid}, {socket}). Its log: {log}")
         return 0
-    print(f"cupcake: the daemon did not start within {START_SECONDS:.0f} s; its log: {log}", file=sys.stderr)
+    print(
+        f"cupcake: the daemon did not start within {START_SECONDS:.0f} s; its log: {log}",
+        file=sys.stderr,
+    )
     return 1
 
 
@@ -100,7 +122,10 @@ def _stop(socket: str) -> int:
             print(f"Stopped (pid {pid}).")
             return 0
         time.sleep(0.02)
-    print(f"cupcake: pid {pid} is still finishing its work; stop it at once with: kill {pid}", file=sys.stderr)
+    print(
+        f"cupcake: pid {pid} is still finishing its work; stop it at once with: kill {pid}",
+        file=sys.stderr,
+    )
     return 1
 
 
@@ -132,17 +157,24 @@ def _status(socket: str, as_json: bool) -> int:
     if as_json:
         print(json.dumps(status, indent=2, sort_keys=True))
         return 0
-    print(f"cupcake daemon {status.get('version', '')}  pid {status['pid']}  up {status['uptime_s']:.0f} s  {status['socket']}")
+    print(
+        f"cupcake daemon {status.get('version', '')}  pid {status['pid']}  up {status['uptime_s']:.0f} s  {status['socket']}"
+    )
     print("\nengines")
     for engine in status["engines"]:
-        print(f"  pid {engine['pid'] or '-':<8} {engine['state']:<10} served {engine['served']:<10} restarts {engine['restarts']}")
+        print(
+            f"  pid {engine['pid'] or '-':<8} {engine['state']:<10} served {engine['served']:<10} restarts {engine['restarts']}"
+        )
     print("\nprojects")
     for project in status["projects"]:
         _print_project(project)
     if not status["projects"]:
         print("  none yet: a project is loaded when its first event comes")
     counters = {name: value for name, value in status["counters"].items() if value}
-    print("\ncounters\n  " + ("  ".join(f"{k} {v}" for k, v in sorted(counters.items())) or "nothing yet"))
+    print(
+        "\ncounters\n  "
+        + ("  ".join(f"{k} {v}" for k, v in sorted(counters.items())) or "nothing yet")
+    )
     return 0
 
 
@@ -150,4 +182,6 @@ def _print_project(project: dict[str, Any]) -> None:
     print(f"  {project['root']}  generation {project['generation']}  {project['state']}")
     for note in project.get("diagnostics", []):
         place = ":".join(str(note[k]) for k in ("file", "row", "col") if note.get(k))
-        print(f"      {place}{': ' if place else ''}{note.get('code', '')}: {note.get('message', '')}")
+        print(
+            f"      {place}{': ' if place else ''}{note.get('code', '')}: {note.get('message', '')}"
+        )

@@ -20,23 +20,33 @@ def main(argv: list[str]) -> int:
         "(also a deny); 2: blocked, the reason is on stderr.",
     )
     parser.add_argument("--harness", required=True, choices=["claude"], help="whose event it is")
-    parser.add_argument("--policy-dir", help="the project's .cupcake, or the project (default: here)")
+    parser.add_argument(
+        "--policy-dir", help="the project's .cupcake, or the project (default: here)"
+    )
     parser.add_argument("--socket", help="the daemon's socket (default: found, or CUPCAKE_SOCKET)")
     parser.add_argument("--timeout", type=float, default=None, metavar="SECONDS", help="default 5")
     parser.add_argument("--strict", action="store_true", help="exit 2 when the answer is a deny")
-    parser.add_argument("--debug", action="store_true", help="accepted for compatibility; no effect")
-    parser.add_argument("--no-daemon", action="store_true", help="compile and judge in this process")
+    parser.add_argument(
+        "--debug", action="store_true", help="accepted for compatibility; no effect"
+    )
+    parser.add_argument(
+        "--no-daemon", action="store_true", help="compile and judge in this process"
+    )
     options = parser.parse_args(argv[1:])
     if not options.no_daemon:
         return hook.main(argv[1:])
     try:
         event = hook.read_event()
     except hook.Trouble as trouble:
-        return block(None, f"Cupcake could not decide, so the action is blocked: {trouble.message}.")
+        return block(
+            None, f"Cupcake could not decide, so the action is blocked: {trouble.message}."
+        )
     try:
         from cupcake.daemon.embedded import load_evaluator
 
-        answer = load_evaluator(hook.project_root(options.policy_dir)).answer(options.harness, event)
+        answer = load_evaluator(hook.project_root(options.policy_dir)).answer(
+            options.harness, event
+        )
     except Exception as error:
         return block(event, f"Cupcake could not decide, so the action is blocked: {error}")
     if answer.stderr:

@@ -38,8 +38,12 @@ class InitError(Exception):
 
 def main(argv: list[str]) -> int:
     """`argv` starts with the word `init`."""
-    parser = argparse.ArgumentParser(prog="cupcake init", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--harness", required=True, choices=["claude"], help="whose hooks to connect")
+    parser = argparse.ArgumentParser(
+        prog="cupcake init", description=__doc__.splitlines()[0] if __doc__ else None
+    )
+    parser.add_argument(
+        "--harness", required=True, choices=["claude"], help="whose hooks to connect"
+    )
     parser.add_argument("--project-dir", default=".", help="the project root (default: here)")
     options = parser.parse_args(argv[1:])
     root = Path(options.project_dir).absolute()
@@ -59,16 +63,24 @@ def init_project(root: Path, harness: str) -> list[str]:
     if not root.is_dir():
         raise InitError(f"{root} is not a folder")
     settings = root / ".claude" / "settings.json"
-    merged = merged_settings(settings)  # before anything is written: a file in the way must stop everything
+    merged = merged_settings(
+        settings
+    )  # before anything is written: a file in the way must stop everything
     folder = root / ".cupcake"
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise InitError(f"{folder} is not a folder of this project. Move it away and run this again.")
+        raise InitError(
+            f"{folder} is not a folder of this project. Move it away and run this again."
+        )
     notes = []
     if not folder.exists():
         folder.mkdir(mode=0o700)
     for name, text in project_files(harness).items():
         path = folder / name
-        if path.exists() or (name.startswith("policies/") and (folder / "policies" / harness).exists() and not _fresh(notes)):
+        if path.exists() or (
+            name.startswith("policies/")
+            and (folder / "policies" / harness).exists()
+            and not _fresh(notes)
+        ):
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -87,7 +99,9 @@ def init_project(root: Path, harness: str) -> list[str]:
     if not notes:
         notes.append("Nothing to do: this project is initialised already.")
     else:
-        notes.append("Edit the policies in .cupcake/policies/claude; they are in force as soon as you save.")
+        notes.append(
+            "Edit the policies in .cupcake/policies/claude; they are in force as soon as you save."
+        )
     return notes
 
 
@@ -100,7 +114,9 @@ def hook_command() -> str:
     """The command line for the agent's settings: absolute, so that no PATH of the agent's can redirect it."""
     scripts = Path(sysconfig.get_path("scripts")) / "cupcake"
     program = str(scripts) if scripts.exists() else (shutil.which("cupcake") or "cupcake")
-    return f'{shlex.quote(program)} eval --harness claude --policy-dir "$CLAUDE_PROJECT_DIR"/.cupcake'
+    return (
+        f'{shlex.quote(program)} eval --harness claude --policy-dir "$CLAUDE_PROJECT_DIR"/.cupcake'
+    )
 
 
 def merged_settings(path: Path) -> str | None:
@@ -116,18 +132,29 @@ def merged_settings(path: Path) -> str | None:
         try:
             settings = json.loads(text)
         except ValueError as error:
-            raise InitError(f"{path} is not JSON ({error}). Mend it and run this again; nothing was changed.") from None
+            raise InitError(
+                f"{path} is not JSON ({error}). Mend it and run this again; nothing was changed."
+            ) from None
     if not isinstance(settings, dict) or not isinstance(settings.setdefault("hooks", {}), dict):
-        raise InitError(f"{path} is not an object with an object `hooks`. Mend it and run this again; nothing was changed.")
+        raise InitError(
+            f"{path} is not an object with an object `hooks`. Mend it and run this again; nothing was changed."
+        )
     command = hook_command()
     changed = False
     for event, takes_matcher in CLAUDE_EVENTS.items():
         groups = settings["hooks"].setdefault(event, [])
         if not isinstance(groups, list):
-            raise InitError(f"{path}: hooks.{event} is not a list. Mend it and run this again; nothing was changed.")
+            raise InitError(
+                f"{path}: hooks.{event} is not a list. Mend it and run this again; nothing was changed."
+            )
         if any(is_ours(group) for group in groups):
             continue
-        hook = {"type": "command", "command": command, "timeout": HOOK_TIMEOUT_S, "onFailure": "block"}
+        hook = {
+            "type": "command",
+            "command": command,
+            "timeout": HOOK_TIMEOUT_S,
+            "onFailure": "block",
+        }
         groups.append({"matcher": "*", "hooks": [hook]} if takes_matcher else {"hooks": [hook]})
         changed = True
     return json.dumps(settings, indent=2, ensure_ascii=False) + "\n" if changed else None

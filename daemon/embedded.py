@@ -72,9 +72,7 @@ class Cupcake:
         """
         evaluator = self._evaluator
         if evaluator is None:
-            raise RuntimeError(
-                "Cupcake engine not initialized. Call init() or init_async() first."
-            )
+            raise RuntimeError("Cupcake engine not initialized. Call init() or init_async() first.")
         data = json.dumps(dict(event)).encode()
         try:
             return evaluator.decide(json.loads(data))

@@ -21,7 +21,10 @@ def examples() -> list[list[bytes]]:
     text = PAGE.read_text(encoding="utf-8").split("## Examples")[1]
     blocks = re.findall(r"(?:^    .+\n?)+", text, re.M)
     return [
-        [bytes.fromhex(re.sub(r"\(31 zero bytes\)", "00" * 31, line)) for line in block.splitlines()]
+        [
+            bytes.fromhex(re.sub(r"\(31 zero bytes\)", "00" * 31, line))
+            for line in block.splitlines()
+        ]
         for block in blocks
     ]
 
@@ -119,7 +122,9 @@ def test_an_oversized_request_is_refused_before_it_is_sent() -> None:
         Session().start(m.Kind.EVALUATE, ID, bytes(m.MAX_MESSAGE_BYTES + 1), 0.0, 1.0)
 
 
-def reply(request_id: bytes, body: bytes = b"\x80", kind: int = m.Kind.PING + m.REPLY, flags: int = 0) -> list[bytes]:
+def reply(
+    request_id: bytes, body: bytes = b"\x80", kind: int = m.Kind.PING + m.REPLY, flags: int = 0
+) -> list[bytes]:
     return [b"", codec.encode_header(m.Header(kind, request_id, 0, flags)), body]
 
 
@@ -136,7 +141,9 @@ def test_a_silent_daemon_is_asked_again_with_the_same_id_then_given_up() -> None
     request, first = session.start(m.Kind.PING, ID, b"\x80", 0.0, 5.0)
     again = [session.tick(t)[0] for t in (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)]
     assert [len(frames) for frames in again] == [0, 1, 0, 1, 0, 0]
-    assert codec.decode_header(again[1][0][1]).request_id == codec.decode_header(first[1]).request_id
+    assert (
+        codec.decode_header(again[1][0][1]).request_id == codec.decode_header(first[1]).request_id
+    )
     assert codec.decode_header(again[1][0][1]).deadline_ms == 4000
     assert session.tick(5.0)[1] == [request]
     with pytest.raises(Exception, match="no answer"):

@@ -20,7 +20,12 @@ IMPORTERS = {
     "wasmtime": ("engine/vm",),
     "watchfiles": ("daemon/watch.py",),
     "structlog": ("daemon/logs.py",),
-    "yaml": ("engine/yaml_text.py", "engine/policy/yaml_text.py", "engine/rego/annotations.py", "engine/builtins/host"),
+    "yaml": (
+        "engine/yaml_text.py",
+        "engine/policy/yaml_text.py",
+        "engine/rego/annotations.py",
+        "engine/builtins/host",
+    ),
     "rich": ("daemon/demo_screen.py",),
 }
 
@@ -29,7 +34,20 @@ PURE = (
     "engine/rego/", "engine/plan/", "engine/wasm/", "engine/policy/", "engine/harness/",
     "client/session.py", "client/messages.py", "client/codec.py", "trust/manifest.py", "trust/trusted_state.py",
 )  # fmt: skip
-IMPURE = {"os", "io", "time", "random", "secrets", "socket", "subprocess", "pathlib", "shutil", "tempfile", "threading", "datetime"}
+IMPURE = {
+    "os",
+    "io",
+    "time",
+    "random",
+    "secrets",
+    "socket",
+    "subprocess",
+    "pathlib",
+    "shutil",
+    "tempfile",
+    "threading",
+    "datetime",
+}
 # discovery reads the disk by design; the linker reads the committed runtime.
 EXCEPTIONS = {"engine/policy/discovery.py", "engine/wasm/runtime_index.py"}
 
@@ -53,7 +71,9 @@ def imports(path: Path) -> set[str]:
 def test_import_linter_keeps_the_layers(tmp_path: Path) -> None:
     site = Path(sysconfig.get_path("purelib"))
     if not (site / "cupcake" / "__init__.py").exists():
-        pytest.skip("the project is installed in editable mode, which import-linter cannot see through")
+        pytest.skip(
+            "the project is installed in editable mode, which import-linter cannot see through"
+        )
     program = Path(sysconfig.get_path("scripts")) / "lint-imports"
     if not program.exists():
         pytest.skip("import-linter is not installed")
@@ -69,7 +89,9 @@ def test_each_library_has_its_importers_and_no_others(library: str) -> None:
     users = [str(p.relative_to(ROOT)) for p in python_files() if library in imports(p)]
     strangers = [u for u in users if not u.startswith(IMPORTERS[library])]
     assert not strangers
-    assert users, f"nobody imports {library} any more: drop it from the table and from pyproject.toml"
+    assert users, (
+        f"nobody imports {library} any more: drop it from the table and from pyproject.toml"
+    )
 
 
 def test_pure_code_imports_nothing_impure() -> None:
@@ -85,12 +107,19 @@ def test_every_python_file_says_what_it_is_for() -> None:
     silent = [
         str(p.relative_to(ROOT))
         for p in python_files()
-        if p.read_text(encoding="utf-8").strip() and ast.get_docstring(ast.parse(p.read_text(encoding="utf-8"))) is None
+        if p.read_text(encoding="utf-8").strip()
+        and ast.get_docstring(ast.parse(p.read_text(encoding="utf-8"))) is None
     ]
     assert silent == []
 
 
 def test_the_tests_run_on_the_installed_package() -> None:
     """`import engine` must fail: the root is not on the path."""
-    result = subprocess.run([sys.executable, "-c", "import engine"], cwd="/", capture_output=True, timeout=60, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", "import engine"],
+        cwd="/",
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
     assert result.returncode != 0

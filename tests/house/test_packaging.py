@@ -27,7 +27,11 @@ def folder_of(package: str) -> Path:
 
 def test_every_folder_with_python_in_it_is_a_listed_package() -> None:
     listed = {folder_of(name) for name in SETUPTOOLS["packages"]}
-    on_disk = {p.parent for name in ("client", "daemon", "engine", "trust", "systemd") for p in (ROOT / name).rglob("*.py")}
+    on_disk = {
+        p.parent
+        for name in ("client", "daemon", "engine", "trust", "systemd")
+        for p in (ROOT / name).rglob("*.py")
+    }
     assert listed == on_disk
 
 
@@ -57,7 +61,9 @@ def test_the_version_stands_in_one_place_only_twice() -> None:
 
 
 def test_readme_holds_the_two_commands() -> None:
-    blocks = re.findall(r"```sh\n(.*?)\n```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    blocks = re.findall(
+        r"```sh\n(.*?)\n```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S
+    )
     assert blocks[:2] == [
         "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/cupcake demo",
         "python3 -m venv .venv && .venv/bin/pip install '.[test]' && .venv/bin/pytest",
@@ -67,7 +73,13 @@ def test_readme_holds_the_two_commands() -> None:
 def test_no_file_of_the_project_holds_a_path_of_some_machine() -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
-    listing = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    listing = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
     words = re.compile(rb"/ro" rb"ot/|/wo" rb"rk/|/ho" rb"me/[a-z]+/\.pyenv")
-    guilty = [name for name in listing.stdout.splitlines() if (ROOT / name).is_file() and words.search((ROOT / name).read_bytes())]
+    guilty = [
+        name
+        for name in listing.stdout.splitlines()
+        if (ROOT / name).is_file() and words.search((ROOT / name).read_bytes())
+    ]
     assert guilty == []
