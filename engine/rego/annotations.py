@@ -43,9 +43,7 @@ class _BadBlock(Exception):
         super().__init__(message)
 
 
-def read_annotations(
-    tokens: Tokens, file: str, attachments: Sequence[Attachment]
-) -> Attached:
+def read_annotations(tokens: Tokens, file: str, attachments: Sequence[Attachment]) -> Attached:
     """All annotations of a module whose statements are `attachments`, in source order."""
     result = Attached()
     comments = tokens.comments
@@ -96,7 +94,9 @@ def _scope(values: dict[str, object], target: Attachment | None) -> str:
     if scope is None:
         return "package" if what == "package" else "rule"
     if not isinstance(scope, str) or scope not in _SCOPES:
-        raise _BadBlock(f"unknown annotation scope {scope!r}, must be one of {', '.join(_SCOPES)}", 0)
+        raise _BadBlock(
+            f"unknown annotation scope {scope!r}, must be one of {', '.join(_SCOPES)}", 0
+        )
     wanted = "package" if scope in ("package", "subpackages") else "rule"
     if what != wanted:
         have = f" (have {what})" if what else ""
@@ -115,15 +115,14 @@ def _read_block(lines: list[str]) -> dict[str, object]:
     marks = sum(text.count(mark) for mark in "[{-?:")
     base: Any = yaml.SafeLoader if marks > 1000 else getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-    class Loader(base):  # type: ignore[misc]
-        # Dates stay the strings that they are in JSON.
-        yaml_implicit_resolvers = {
-            first: [rule for rule in rules if rule[0] != "tag:yaml.org,2002:timestamp"]
-            for first, rules in base.yaml_implicit_resolvers.items()
-        }
-
+    # Dates stay the strings that they are in JSON.
+    resolvers = {
+        first: [rule for rule in rules if rule[0] != "tag:yaml.org,2002:timestamp"]
+        for first, rules in base.yaml_implicit_resolvers.items()
+    }
+    loader = type("Loader", (base,), {"yaml_implicit_resolvers": resolvers})
     try:
-        loaded = yaml.load(text, Loader=Loader)  # noqa: S506 - a safe loader
+        loaded = yaml.load(text, Loader=loader)  # a safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = error.problem or error.context or "invalid"

@@ -158,7 +158,7 @@ def tokenize(source: str, keywords: frozenset[str]) -> Tokens:
             elif group == _MARK:
                 text = source[start:end]
                 texts.append(text)
-                if templates and (text == "{" or text == "}"):
+                if templates and (text in {"{", "}"}):
                     top = templates[-1]
                     depth = top[1]
                     assert isinstance(depth, int)
@@ -327,13 +327,16 @@ def _number_problem(text: str) -> str:
 
 def _unterminated(quote: str) -> tuple[str, str]:
     if quote == '"':
-        return "non-terminated string", 'close it with " on the same line, or use a raw string: `...`'
+        return (
+            "non-terminated string",
+            'close it with " on the same line, or use a raw string: `...`',
+        )
     return "non-terminated string", "a raw string ends with a backquote"
 
 
 def _bad(text: str) -> tuple[str, str]:
     first = text[0]
-    if first in "\"`":
+    if first in '"`':
         return _unterminated(first)
     if first == "!":
         return "illegal ! character", "negation is written `not`"

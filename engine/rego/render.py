@@ -109,7 +109,11 @@ def _list(items: tuple[ast.Term, ...]) -> str:
 
 def _infix(call: ast.Call) -> str | None:
     name = ".".join(
-        part.name if isinstance(part, ast.Var) else part.value if isinstance(part, ast.String) else ""
+        part.name
+        if isinstance(part, ast.Var)
+        else part.value
+        if isinstance(part, ast.String)
+        else ""
         for part in call.operator.terms
     )
     args = [render_term(arg) for arg in call.args]
@@ -205,7 +209,7 @@ def dump(node: Node | ast.Body | None) -> str:
         return _form("body", *(dump(expr) for expr in node))
     match node:
         case ast.Module():
-            inner = [dump(part) for part in (*node.imports, *node.rules)]
+            inner = [*map(dump, node.imports), *map(dump, node.rules)]
             return "\n".join([f"(module {node.rego_version} {dump(node.package)}", *inner]) + ")"
         case ast.Import(path=path, alias=alias):
             return _form("import", dump(path), *((f"as {alias}",) if alias else ()))

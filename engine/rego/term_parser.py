@@ -10,11 +10,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from cupcake.engine.errors import Diagnostic
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.lexer import KEYWORDS_V1, NEWLINE, TIGHT, Tokens
-
-MAX_DEPTH: Final = 250
+from cupcake.engine.rego.token_reader import MAX_DEPTH, Failure, TokenReader, value_name
 
 # The token of each infix operator: how tightly it binds, and the operator of the call it becomes.
 _IN: Final = 1
@@ -25,6 +23,7 @@ def _operator(*names: str) -> ast.Ref:
     return ast.Ref((ast.Var(names[0]), *(ast.String(name) for name in names[1:])))
 
 
+_SET: Final = ast.Var("set")
 _MEMBER_2: Final = _operator("internal", "member_2")
 _MEMBER_3: Final = _operator("internal", "member_3")
 _INFIX: Final = {
@@ -44,122 +43,16 @@ _INFIX: Final = {
     "%": (6, _operator("rem")),
 }
 
-# What messages call a token.
-_TOKEN_NAMES: Final = {
-    "ident": "identifier",
-    "template": "string",
-    "chunk": "string",
-    "end": "string",
-    "open": "{",
-    "close": "}",
-    "+": "plus",
-    "-": "minus",
-    "*": "mul",
-    "/": "div",
-    "%": "rem",
-    "&": "and",
-    "|": "or",
-    "=": "eq",
-    "==": "equal",
-    ":=": "assign",
-    "!=": "neq",
-    "<": "lt",
-    "<=": "lte",
-    ">": "gt",
-    ">=": "gte",
-}
 
-
-class Failure(Exception):
-    """Parsing cannot go on from here. `at` is the token where it failed; a `fatal` one is final:
-    no other reading of the text may be tried, since trying is what the limit is there to stop."""
-
-    def __init__(self, diagnostic: Diagnostic, at: int, fatal: bool = False) -> None:
-        self.diagnostic = diagnostic
-        self.at = at
-        self.fatal = fatal
-        super().__init__(diagnostic.message)
-
-
-def value_name(term: ast.Term) -> str:
-    """The kind of a term as messages name it."""
-    return type(term).__name__.lower().replace("comprehension", " comprehension").replace(
-        "templatestring", "template string"
-    )
-
-
-class TermParser:
-    """Reads terms, literals and bodies of one token list, from `pos` on."""
+class TermParser(TokenReader):
+    """Reads terms, literals and bodies."""
 
     def __init__(self, tokens: Tokens, file: str) -> None:
-        self.tokens = tokens
-        self.file = file
-        self.pos = 0
-        self.kinds = tokens.kinds
-        self.texts = tokens.texts
-        self.gaps = tokens.gaps
-        self._starts = tokens.starts
-        self._ends = tokens.ends
-        self._rows = tokens.rows
-        self._cols = tokens.cols
-        self._wildcards = 0
-        self._depth = 0
+        super().__init__(tokens, file)
         # While one reading of the text is on trial, primary terms are kept by their first token, good
         # or failed: the next reading takes them from here, so that nested trials stay linear.
         self._trials = 0
         self._memo: dict[int, tuple[ast.Term, int] | Failure] = {}
-
-    # Places and failures
-
-    def loc(self, start: int) -> ast.Location:
-        """The place from token `start` to the last token that was consumed."""
-        return ast.Location(
-            self.file,
-            self._rows[start],
-            self._cols[start],
-            self._starts[start],
-            self._ends[self.pos - 1 if self.pos > start else start],
-        )
-
-    def diagnostic(self, message: str, at: int, hint: str = "") -> Diagnostic:
-        """A parse error at token `at`."""
-        row = self._rows[at]
-        return Diagnostic(
-            "rego_parse_error",
-            message,
-            self.file,
-            row,
-            self._cols[at],
-            self.tokens.line(row),
-            hint,
-        )
-
-    def fail(self, message: str, at: int = -1, hint: str = "") -> Failure:
-        """A failure with `message`; the caller raises it."""
-        at = self.pos if at < 0 else at
-        return Failure(self.diagnostic(message, at, hint), at)
-
-    def unexpected(self, note: str = "", hint: str = "") -> Failure:
-        """A failure at the current token, which does not fit; the caller raises it."""
-        kind = self.kinds[self.pos]
-        if kind == "illegal":
-            message, own_hint = self.tokens.problems[self.pos]
-            return self.fail(message, hint=own_hint)
-        sort = "keyword" if kind in KEYWORDS_V1 else "token"
-        message = f"unexpected {_TOKEN_NAMES.get(kind, kind)} {sort}"
-        return self.fail(f"{message}: {note}" if note else message, hint=hint)
-
-    def _too_deep(self) -> Failure:
-        failure = self.fail(
-            "expression is nested too deeply", hint=f"at most {MAX_DEPTH} levels; use helper rules"
-        )
-        failure.fatal = True
-        return failure
-
-    def _enter(self) -> None:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise self._too_deep()
 
     # Bodies and literals
 
@@ -191,7 +84,7 @@ class TermParser:
             negated = True
             kind = self.kinds[self.pos]
         what: ast.ExprKind
-        if (kind == "some" or kind == "every") and not self._starts_ref(self.pos):
+        if (kind in {"some", "every"}) and not self._starts_ref(self.pos):
             if negated:
                 raise self.unexpected(f"illegal negation of '{kind}'")
             what = self._some() if kind == "some" else self._every()
@@ -208,10 +101,6 @@ class TermParser:
         if self._with_follows() and not isinstance(what, ast.SomeDecl):
             withs = self._withs()
         return ast.Expr(what, negated, withs, self.loc(start))
-
-    def _starts_ref(self, at: int) -> bool:
-        """Whether the keyword at `at` is but the first word of a ref, as in `every.day`."""
-        return self.kinds[at + 1] in (".", "[") and self.gaps[at + 1] == TIGHT
 
     def _some(self) -> ast.ExprKind:
         self.pos += 1
@@ -277,9 +166,7 @@ class TermParser:
     def _with_follows(self) -> bool:
         """Whether the token is `with`, and not the first word of a ref in the next statement."""
         at = self.pos
-        return self.kinds[at] == "with" and not (
-            self.gaps[at] == NEWLINE and self._starts_ref(at)
-        )
+        return self.kinds[at] == "with" and not (self.gaps[at] == NEWLINE and self._starts_ref(at))
 
     def _withs(self) -> tuple[ast.With, ...]:
         withs = []
@@ -306,6 +193,7 @@ class TermParser:
         if self.kinds[self.pos] != ",":
             return term
         comma = self.pos
+        depth = self._depth
         self._trials += 1
         try:
             self.pos += 1
@@ -314,6 +202,7 @@ class TermParser:
         except Failure as failure:
             if failure.fatal:
                 raise
+            self._depth = depth
             found = False
         finally:
             self._trials -= 1
@@ -376,7 +265,7 @@ class TermParser:
         start = self.pos
         kind = self.kinds[start]
         term: ast.Term
-        if kind == "ident" or kind == "contains":
+        if kind in {"ident", "contains"}:
             self.pos = start + 1
             term = self._var(start)
         elif kind == "string":
@@ -385,12 +274,12 @@ class TermParser:
         elif kind == "number":
             self.pos = start + 1
             term = ast.Number(self.texts[start], self.loc(start))
-        elif kind == "-" or kind == ".":
+        elif kind in {"-", "."}:
             term = self._signed()
         elif kind in KEYWORDS_V1 and self._starts_ref(start):
             self.pos = start + 1
             term = self._var(start)
-        elif kind == "true" or kind == "false":
+        elif kind in {"true", "false"}:
             self.pos = start + 1
             term = ast.Boolean(kind == "true", self.loc(start))
         elif kind == "null":
@@ -414,25 +303,13 @@ class TermParser:
                 raise self.unexpected()
             self._depth -= 1
         kind = self.kinds[self.pos]
-        if (kind == "." or kind == "[" or kind == "(") and self.gaps[self.pos] == TIGHT:
+        if (kind in {".", "[", "("}) and self.gaps[self.pos] == TIGHT:
             return self.suffixes(term, start)
         return term
 
     def _unless_illegal(self, message: str) -> Failure:
         """`message` at this token, unless the token itself is bad: then that is the better story."""
         return self.unexpected() if self.kinds[self.pos] == "illegal" else self.fail(message)
-
-    def _var(self, at: int) -> ast.Var:
-        name = self.texts[at]
-        if name == "_":
-            name = self.wildcard()
-        return ast.Var(name, self.loc(at))
-
-    def wildcard(self) -> str:
-        """A fresh name for `_`."""
-        name = f"${self._wildcards}"
-        self._wildcards += 1
-        return name
 
     def _signed(self) -> ast.Number:
         """`-1`, `.5`, `-.5`: the sign and the bare fraction belong to the number."""
@@ -506,9 +383,8 @@ class TermParser:
         self.pos += 1
         args = self._elements(")", [])
         head = operator.terms[0]
-        if not args and len(operator.terms) == 1 and isinstance(head, ast.Var):
-            if head.name == "set":
-                return ast.Set((), self.loc(start))
+        if not args and len(operator.terms) == 1 and head == _SET:
+            return ast.Set((), self.loc(start))
         return ast.Call(operator, args, self.loc(start))
 
     def _elements(self, end: str, items: list[ast.Term]) -> tuple[ast.Term, ...]:
@@ -641,7 +517,9 @@ class TermParser:
                 self.pos = at
                 raise self.unexpected()
             if self.kinds[self.pos] == "close":
-                raise self.fail("invalid template-string expression: expected a term", hint="write \\{ for {")
+                raise self.fail(
+                    "invalid template-string expression: expected a term", hint="write \\{ for {"
+                )
             parts.append(self.infix())
             if self.kinds[self.pos] != "close":
                 raise self.unexpected("expected } at the end of a template-string expression")

@@ -106,7 +106,11 @@ def test_blocks_take_no_part_in_equality_of_values() -> None:
         ("# METADATA", 2, "expected METADATA block, found whitespace"),
         ("# METADATA\n# 1: x", 3, "invalid map key type: 1 is no string"),
         ("# METADATA\n# scope: galaxy", 3, "unknown annotation scope 'galaxy'"),
-        ("# METADATA\n# scope: package", 3, "annotation scope 'package' must be applied to package"),
+        (
+            "# METADATA\n# scope: package",
+            3,
+            "annotation scope 'package' must be applied to package",
+        ),
         ("# METADATA\n# title: !!python/object:os.system x", 3, "yaml: could not determine"),
         ("# METADATA\n# a: " + "[" * 5000, 3, "yaml: "),
         (

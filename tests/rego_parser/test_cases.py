@@ -1,10 +1,10 @@
 """Golden cases: each `[case]` of cases/*.case holds a text and what it becomes.
 
-    [case the name, a sentence]
-    [source]            or [v0 source], [query], [v0 query], [term]
-    package p
-    [ast]               the dump of the tree; or:
-    [errors]            one `row:col message` a line, ` | hint` where the hint is part of the fact
+[case the name, a sentence]
+[source]            or [v0 source], [query], [v0 query], [term]
+package p
+[ast]               the dump of the tree; or:
+[errors]            one `row:col message` a line, ` | hint` where the hint is part of the fact
 """
 
 from __future__ import annotations

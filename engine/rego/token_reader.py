@@ -1,0 +1,146 @@
+"""The token list as a parser sees it: where it stands, what the place is called, how it fails.
+
+Shared by all layers of the parser; it knows no grammar.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cupcake.engine.errors import Diagnostic
+from cupcake.engine.rego import ast
+from cupcake.engine.rego.lexer import KEYWORDS_V1, TIGHT, Tokens
+
+MAX_DEPTH: Final = 250
+
+# What messages call a token.
+_TOKEN_NAMES: Final = {
+    "ident": "identifier",
+    "template": "string",
+    "chunk": "string",
+    "end": "string",
+    "open": "{",
+    "close": "}",
+    "+": "plus",
+    "-": "minus",
+    "*": "mul",
+    "/": "div",
+    "%": "rem",
+    "&": "and",
+    "|": "or",
+    "=": "eq",
+    "==": "equal",
+    ":=": "assign",
+    "!=": "neq",
+    "<": "lt",
+    "<=": "lte",
+    ">": "gt",
+    ">=": "gte",
+}
+
+
+class Failure(Exception):
+    """Parsing cannot go on from here. `at` is the token where it failed; a `fatal` one is final:
+    no other reading of the text may be tried, since trying is what the limit is there to stop."""
+
+    def __init__(self, diagnostic: Diagnostic, at: int, fatal: bool = False) -> None:
+        self.diagnostic = diagnostic
+        self.at = at
+        self.fatal = fatal
+        super().__init__(diagnostic.message)
+
+
+def value_name(term: ast.Term) -> str:
+    """The kind of a term as messages name it."""
+    return (
+        type(term)
+        .__name__.lower()
+        .replace("comprehension", " comprehension")
+        .replace("templatestring", "template string")
+    )
+
+
+class TokenReader:
+    """Reads one token list from `pos` on."""
+
+    def __init__(self, tokens: Tokens, file: str) -> None:
+        self.tokens = tokens
+        self.file = file
+        self.pos = 0
+        self.kinds = tokens.kinds
+        self.texts = tokens.texts
+        self.gaps = tokens.gaps
+        self._starts = tokens.starts
+        self._ends = tokens.ends
+        self._rows = tokens.rows
+        self._cols = tokens.cols
+        self._wildcards = 0
+        self._depth = 0
+
+    # Places and failures
+
+    def loc(self, start: int) -> ast.Location:
+        """The place from token `start` to the last token that was consumed."""
+        return ast.Location(
+            self.file,
+            self._rows[start],
+            self._cols[start],
+            self._starts[start],
+            self._ends[self.pos - 1 if self.pos > start else start],
+        )
+
+    def diagnostic(self, message: str, at: int, hint: str = "") -> Diagnostic:
+        """A parse error at token `at`."""
+        row = self._rows[at]
+        return Diagnostic(
+            "rego_parse_error",
+            message,
+            self.file,
+            row,
+            self._cols[at],
+            self.tokens.line(row),
+            hint,
+        )
+
+    def fail(self, message: str, at: int = -1, hint: str = "") -> Failure:
+        """A failure with `message`; the caller raises it."""
+        at = self.pos if at < 0 else at
+        return Failure(self.diagnostic(message, at, hint), at)
+
+    def unexpected(self, note: str = "", hint: str = "") -> Failure:
+        """A failure at the current token, which does not fit; the caller raises it."""
+        kind = self.kinds[self.pos]
+        if kind == "illegal":
+            message, own_hint = self.tokens.problems[self.pos]
+            return self.fail(message, hint=own_hint)
+        sort = "keyword" if kind in KEYWORDS_V1 else "token"
+        message = f"unexpected {_TOKEN_NAMES.get(kind, kind)} {sort}"
+        return self.fail(f"{message}: {note}" if note else message, hint=hint)
+
+    def _too_deep(self) -> Failure:
+        failure = self.fail(
+            "expression is nested too deeply", hint=f"at most {MAX_DEPTH} levels; use helper rules"
+        )
+        failure.fatal = True
+        return failure
+
+    def _enter(self) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise self._too_deep()
+
+    def _starts_ref(self, at: int) -> bool:
+        """Whether the keyword at `at` is but the first word of a ref, as in `every.day`."""
+        return self.kinds[at + 1] in (".", "[") and self.gaps[at + 1] == TIGHT
+
+    def _var(self, at: int) -> ast.Var:
+        name = self.texts[at]
+        if name == "_":
+            name = self.wildcard()
+        return ast.Var(name, self.loc(at))
+
+    def wildcard(self) -> str:
+        """A fresh name for `_`."""
+        name = f"${self._wildcards}"
+        self._wildcards += 1
+        return name
