@@ -17,6 +17,33 @@ static bool is_plain(unsigned char c, bool html) {
     return !html || (c != '<' && c != '>' && c != '&' && c != 0xE2);
 }
 
+typedef uint64_t __attribute__((may_alias, aligned(1))) word64;
+
+/* High bit of each byte that may need an escape; exact up to the first one, which is all that is asked. */
+static uint64_t special(uint64_t w, bool html) {
+    const uint64_t ones = 0x0101010101010101, highs = 0x8080808080808080;
+    uint64_t quote = w ^ ones * '"', slash = w ^ ones * '\\';
+    uint64_t hits = ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((w - ones * 0x20) & ~w);
+    if (html) {
+        uint64_t less = w ^ ones * '<', more = w ^ ones * '>', and = w ^ ones * '&';
+        hits |= ((less - ones) & ~less) | ((more - ones) & ~more) | ((and - ones) & ~and) | w;
+    }
+    return hits & highs;
+}
+
+/* First byte at or after i that needs a closer look. */
+static size_t skip_plain(const char *bytes, size_t i, size_t len, bool html) {
+    for (; len - i >= 8; i += 8) {
+        uint64_t hits = special(*(const word64 *)(bytes + i), html);
+        if (hits) {
+            i += (size_t)__builtin_ctzll(hits) / 8;
+            break;
+        }
+    }
+    while (i < len && is_plain((unsigned char)bytes[i], html)) i++;
+    return i;
+}
+
 static void put_special(rt_sb *sb, char c) {
     switch (c) {
     case '"': rt_sb_bytes(sb, "\\\"", 2); return;
@@ -36,7 +63,7 @@ void rt_sb_json_string(rt_sb *sb, const char *bytes, size_t len, int flags) {
     rt_sb_byte(sb, '"');
     for (size_t i = 0; i < len;) {
         size_t from = i;
-        while (i < len && is_plain((unsigned char)bytes[i], html)) i++;
+        i = skip_plain(bytes, i, len, html);
         rt_sb_bytes(sb, bytes + from, i - from);
         if (i >= len) break;
         if ((unsigned char)bytes[i] != 0xE2) {

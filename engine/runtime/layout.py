@@ -41,7 +41,7 @@ class ObjectNode(Protocol):
     def pairs(self) -> Sequence[tuple[ConstantNode, ConstantNode]]: ...
 
 
-ConstantNode: TypeAlias = None | bool | str | NumberNode | ItemsNode | ObjectNode
+ConstantNode: TypeAlias = bool | str | NumberNode | ItemsNode | ObjectNode | None
 
 
 class LayoutError(ValueError):
