@@ -6,7 +6,7 @@ import struct
 from functools import lru_cache
 
 from cupcake.engine.regex.dfa import build_dfa
-from cupcake.engine.regex.parser import parse
+from cupcake.engine.regex.parser import Pattern, parse
 from cupcake.engine.regex.program import build_program, encode_program
 
 MAGIC = 0x31305852  # "RX01"
@@ -16,7 +16,11 @@ _HEADER = struct.Struct("<IIIIIIIIII")
 @lru_cache(maxsize=4096)
 def compile_pattern(pattern: str) -> bytes:
     """The blob of FORMAT.md; equal for equal patterns. Raises RegexError for a bad pattern."""
-    parsed = parse(pattern)
+    return compile_tree(parse(pattern))
+
+
+def compile_tree(parsed: Pattern) -> bytes:
+    """The blob of a tree; raises RegexError when it is too large."""
     program = build_program(parsed)
     code, classes, names = encode_program(program)
     dfa = build_dfa(parsed) or b""

@@ -13,6 +13,8 @@ RT_EXPORT void opa_heap_blocks_stash(void);
 RT_EXPORT void opa_heap_blocks_restore(void);
 RT_EXPORT void opa_heap_stash_clear(void);
 
+uint32_t rt_heap_resets;
+
 typedef uint64_t __attribute__((may_alias, aligned(1))) word64;
 typedef uint32_t __attribute__((may_alias, aligned(1))) word32;
 
@@ -155,6 +157,7 @@ void *opa_heap_ptr_get(void) { return rt_mark(); }
 
 void opa_heap_ptr_set(void *at) {
     if (!heap) heap_open();
+    rt_heap_resets++;
     heap = (char *)(((uintptr_t)at + 7) & ~(uintptr_t)7);
 }
 
@@ -178,7 +181,10 @@ void *rt_realloc(void *block, size_t old_size, size_t new_size) {
 void *rt_mark(void) { return 0; }
 void rt_release(void *mark) { (void)mark; }
 void *opa_heap_ptr_get(void) { return 0; }
-void opa_heap_ptr_set(void *at) { (void)at; }
+void opa_heap_ptr_set(void *at) {
+    (void)at;
+    rt_heap_resets++;
+}
 
 #endif
 

@@ -35,6 +35,8 @@ void *rt_realloc(void *block, size_t old_size, size_t new_size);
 /* Marks the arena, and gives everything allocated since the mark back (only what is certainly unreachable). */
 void *rt_mark(void);
 void rt_release(void *mark);
+/* Counts opa_heap_ptr_set: what a builtin keeps between calls is void when this has changed. */
+extern uint32_t rt_heap_resets;
 
 /* ---- errors (error.c) ---- */
 

@@ -1,0 +1,30 @@
+"""Regular expressions and globs whose pattern is known only at run time: compiled here, run in the VM."""
+
+from __future__ import annotations
+
+import base64
+
+from cupcake.engine.regex.compile import compile_pattern
+from cupcake.engine.regex.errors import RegexError
+from cupcake.engine.regex.globs import compile_glob
+
+
+def regex_compile(key: object) -> str:
+    """`internal.regex_compile`: a pattern, or [glob pattern, delimiters or null].
+
+    Base64 of the program, or "!" and what is wrong: the caller reports it under its own name.
+    """
+    try:
+        match key:
+            case str():
+                blob = compile_pattern(key)
+            case [str() as pattern, None]:
+                blob = compile_glob(pattern, None)
+            case [str() as pattern, list() as delimiters]:
+                blob = compile_glob(pattern, tuple(str(d) for d in delimiters))
+            case _:
+                return "!internal.regex_compile: operand 1 must be a pattern"
+    except RegexError as error:
+        return f"!{error}"
+    padding = bytes(-len(blob) % 3)  # whole groups of four: the reader knows no "="
+    return base64.b64encode(blob + padding).decode("ascii")
