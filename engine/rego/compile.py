@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from cupcake.engine.builtins.registry import REGISTRY
 from cupcake.engine.builtins.types import Builtin
@@ -16,6 +17,7 @@ from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Checked, CheckedQuery, GroupKind, Path, RuleGroup
 from cupcake.engine.rego.conflicts import check_conflicts, check_module
 from cupcake.engine.rego.graph import check_recursion
+from cupcake.engine.rego.metadata import MetadataIndex
 from cupcake.engine.rego.resolve import (
     ModuleNames,
     Problems,
@@ -54,6 +56,7 @@ def check(
         builtin = builtins.get(dotted(operator))
         return builtin is not None and builtin.relation
 
+    metadata = MetadataIndex(ordered_modules)
     checked_modules: list[ast.Module] = []
     written: dict[int, dict[str, str]] = {}
     for module in ordered_modules:
@@ -65,6 +68,7 @@ def check(
         for rule in module.rules:
             before = len(problems)
             rewriter = Rewriter(names, signatures, problems, v1=module.rego_version != "v0")
+            rewriter.metadata = partial(metadata.constant, module=module, rule=rule)
             new = rewriter.rule(rule)
             if len(problems) == before:
                 new = order_rule(new, rewriter.written, is_relation, problems)
@@ -73,7 +77,7 @@ def check(
         checked_modules.append(replace(module, rules=tuple(rules)))
 
     groups, extra_defaults = group_rules(checked_modules)
-    check_conflicts(groups, checked_modules, extra_defaults, data_paths, problems)
+    check_conflicts(groups, checked_modules, extra_defaults, data_paths, written, problems)
     checked_query: CheckedQuery | None = None
     query_written: dict[str, str] = {}
     if query is not None:

@@ -124,9 +124,11 @@ def check_conflicts(
     modules: Iterable[ast.Module],
     extra_defaults: Iterable[tuple[Path, ast.Rule]],
     data_paths: Mapping[str, object] | None,
+    written: Mapping[int, Mapping[str, str]],
     problems: Problems,
 ) -> None:
-    """Report definitions that cannot stand together; `extra_defaults` are second default rules."""
+    """Report definitions that cannot stand together; `extra_defaults` are second default rules,
+    `written` the written names of locals by `id(rule)`."""
     below: dict[Path, list[Path]] = {}
     for path in groups:
         for size in range(1, len(path)):
@@ -144,7 +146,7 @@ def check_conflicts(
         arities = {None if r.head.args is None else len(r.head.args) for r in rules}
         mixed = len(whole) not in (0, len(rules)) and group.arity is None
         if len(multi) > 1 or len(arities) > 1 or mixed:
-            text = path_text(path)
+            text = ref_text(rules[-1].head.ref, written.get(id(rules[-1])))
             problems.add(TYPE_ERROR, f"conflicting rules {text} found", first.loc)
         if path in repeated and group.default is not None:
             places = [group.default, *repeated[path]]

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 
 from cupcake.engine.builtins.registry import UNSERVED, explain_missing
 from cupcake.engine.rego import ast
+from cupcake.engine.rego.metadata import CALLS as METADATA_CALLS
 from cupcake.engine.rego.resolve import (
     ROOTS,
     ModuleNames,
@@ -19,10 +20,12 @@ from cupcake.engine.rego.resolve import (
     Scope,
     Signatures,
     declared_names,
+    is_print,
     outside_body,
     outside_term,
     pattern_names,
 )
+from cupcake.engine.rego.type_rules import have_text, literal_type, type_text
 
 COMPILE_ERROR = "rego_compile_error"
 TYPE_ERROR = "rego_type_error"
@@ -82,7 +85,7 @@ class Rewriter:
         self.undeclared: list[ast.Var] = []
         self.hidden: set[str] = set()
         self.v1 = v1
-        self.metadata: Callable[[str, ast.Location], ast.Term | None] | None = None
+        self.metadata: Callable[[str], ast.Term] | None = None
 
     # -- names ---------------------------------------------------------------------------------
 
@@ -305,11 +308,18 @@ class Rewriter:
         near = get_close_matches(name, self.signatures.builtins, 1, 0.8)
         self.problems.add(TYPE_ERROR, message, loc, f"did you mean {near[0]}?" if near else "")
 
+    def constant(self, call: ast.Call) -> ast.Term | None:
+        """The value of a `rego.metadata` call, which depends on the rule around it only."""
+        head = call.operator.terms[0]
+        if self.metadata is None or not isinstance(head, ast.Var) or head.name != "rego":
+            return None
+        name = dotted(call.operator)
+        return self.metadata(name) if name in METADATA_CALLS else None
+
     def nested_call(self, term: ast.Call, scope: Scope) -> ast.Term:
-        if self.metadata is not None:
-            constant = self.metadata(dotted(term.operator), term.loc)
-            if constant is not None:
-                return constant
+        constant = self.constant(term)
+        if constant is not None:
+            return constant
         call = self.call(term, scope)
         name = dotted(call.operator)
         if name == "eq":
@@ -332,10 +342,14 @@ class Rewriter:
         builtin = self.signatures.builtins.get(name)
         if builtin is not None and builtin.variadic:
             return
-        noun = "argument" if got == 1 else "arguments"
-        self.problems.add(
-            TYPE_ERROR, f"function {name} has arity {arity}, got {got} {noun}", call.loc
-        )
+        if builtin is not None:
+            have = have_text([literal_type(a) for a in call.args], nested)
+            want = ", ".join(type_text(t) for t in (*builtin.args, builtin.result))
+            message = f"{name}: arity mismatch\n\thave: {have}\n\twant: ({want})"
+        else:
+            noun = "argument" if got == 1 else "arguments"
+            message = f"function {name} has arity {arity}, got {got} {noun}"
+        self.problems.add(TYPE_ERROR, message, call.loc)
 
     # -- statements ----------------------------------------------------------------------------
 
@@ -345,9 +359,8 @@ class Rewriter:
         if isinstance(kind, ast.SomeDecl):
             self.some(kind, expr, scope)
             return
-        if isinstance(kind, ast.Call) and dotted(kind.operator) == "print":
-            if self._global("print", scope) is None:
-                return
+        if is_print(kind) and self._global("print", scope) is None:
+            return
         saved, self.prelude = self.prelude, []
         withs = tuple([self.with_(w, scope) for w in expr.withs])
         new: ast.ExprKind
@@ -392,10 +405,9 @@ class Rewriter:
             if name == "assign":
                 return self.assign(ast.Assign(*kind.args), expr, scope)
             return self.unify(self.side(kind.args[0], scope), self.side(kind.args[1], scope))
-        if self.metadata is not None:
-            constant = self.metadata(name, kind.loc)
-            if constant is not None:
-                return constant
+        constant = self.constant(kind)
+        if constant is not None:
+            return ast.Unify(kind.args[0], constant) if kind.args else constant
         call = self.call(kind, scope)
         arity = self.arity(call.operator)
         if arity is None:
@@ -542,7 +554,7 @@ class Rewriter:
         args_scope = Scope(None, frozenset(), frozenset())
         for arg in rule.head.args or ():
             for v in pattern_names(arg):
-                if v.name in ROOTS:
+                if v.name in ROOTS and self.v1:
                     self.problems.add(
                         COMPILE_ERROR,
                         f"args must not shadow {v.name} (use a different variable name)",

@@ -155,6 +155,25 @@ def keys_of(t: ty.Type) -> ty.Type:
             return ty.ANY
 
 
+def literal_type(term: ast.Term) -> ty.Type:
+    """The type of a term as far as its own form tells."""
+    match term:
+        case ast.String():
+            return ty.STRING
+        case ast.Number():
+            return ty.NUMBER
+        case ast.Boolean():
+            return ty.BOOLEAN
+        case ast.Null():
+            return ty.NULL
+        case ast.Array():
+            return ty.ArrayOf(tuple([literal_type(t) for t in term.items]))
+        case ast.Set():
+            return ty.SetOf(union([literal_type(t) for t in term.items]))
+        case _:
+            return ty.ANY
+
+
 def type_text(t: ty.Type) -> str:
     """A type as OPA writes it: `array<number>[string]`, `object[any: any]`, `any<number, string>`."""
     match t:

@@ -334,6 +334,7 @@ class TypeChecker:
             return builtin.result
         if not all(may_equal(h, w) for h, w in zip(have, builtin.args, strict=False)):
             self.invalid(name, builtin, have, nested, call.loc)
+            return ty.ANY
         return builtin.result
 
     def invalid(

@@ -5,6 +5,8 @@ It checks and never repairs: `verify` raises ValueError, which names the promise
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from cupcake.engine.builtins.registry import REGISTRY
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.binding import LOCAL, matches, relation_runs, runs
@@ -18,12 +20,15 @@ class BrokenPromise(ValueError):
     """The checked form breaks a promise of CHECKED.md; always a mistake in the front end."""
 
 
-def verify(checked: Checked) -> None:
-    """Raise BrokenPromise unless every rule and the query keep the promises."""
+def verify(checked: Checked, extra_builtins: Collection[str] = ()) -> None:
+    """Raise BrokenPromise unless every rule and the query keep the promises.
+
+    `extra_builtins` are names that `check` was given beyond the registry.
+    """
     functions = {
         ("data", *path) for path, group in checked.rules.items() if group.kind == "function"
     }
-    verifier = _Verifier(functions)
+    verifier = _Verifier(functions, extra_builtins)
     for path, group in checked.rules.items():
         if group.path != path:
             raise BrokenPromise(f"group {path} says that it is {group.path}")
@@ -40,8 +45,15 @@ def verify(checked: Checked) -> None:
 
 
 class _Verifier:
-    def __init__(self, functions: set[tuple[object, ...]]) -> None:
+    def __init__(
+        self, functions: set[tuple[object, ...]], extra_builtins: Collection[str]
+    ) -> None:
         self.functions = functions
+        self.extra = extra_builtins
+
+    def builtin(self, operator: ast.Ref) -> bool:
+        name = ".".join(str(p) for p in _name(operator))
+        return name in REGISTRY or name in self.extra
 
     def fail(self, what: str, loc: ast.Location) -> None:
         raise BrokenPromise(f"{loc.file}:{loc.row}:{loc.col}: {what}")
@@ -137,11 +149,11 @@ class _Verifier:
                     self.fail("a ref without operands", loc)
                 if isinstance(head, ast.Ref):
                     self.fail("a ref whose head is a ref", loc)
-                if not (callable_ok and isinstance(head, ast.Var) and _builtin(term)):
+                if not (callable_ok and isinstance(head, ast.Var) and self.builtin(term)):
                     for t in term.terms:
                         self.term(t, loc, bound)
             case ast.Call():
-                if not _builtin(term.operator) and _name(term.operator) not in self.functions:
+                if not self.builtin(term.operator) and _name(term.operator) not in self.functions:
                     self.fail(f"{_name(term.operator)} is not defined", loc)
                 for t in term.args:
                     self.term(t, loc, bound)
@@ -174,10 +186,6 @@ def _name(operator: ast.Ref) -> tuple[object, ...]:
         t.name if isinstance(t, ast.Var) else t.value if isinstance(t, ast.String) else t
         for t in operator.terms
     )
-
-
-def _builtin(operator: ast.Ref) -> bool:
-    return ".".join(str(p) for p in _name(operator)) in REGISTRY
 
 
 def _is_relation(call: ast.Call) -> bool:

@@ -1,0 +1,115 @@
+"""`rego.metadata.rule()` and `rego.metadata.chain()`: annotations as constant terms.
+
+Pure over parsed modules; reading the `# METADATA` comments is `annotations.py`'s.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from cupcake.engine.rego import ast
+
+CALLS = frozenset({"rego.metadata.rule", "rego.metadata.chain"})
+
+
+class MetadataIndex:
+    """Finds the annotations that stand around a rule, in the order of OPA's chain."""
+
+    def __init__(self, modules: Sequence[ast.Module]) -> None:
+        self._documents: dict[tuple[str, ...], ast.Annotations] = {}
+        self._packages: dict[tuple[str, ...], ast.Annotations] = {}
+        self._subpackages: dict[tuple[str, ...], ast.Annotations] = {}
+        for module in modules:
+            package = _texts(module.package.terms[1:])
+            for annotations in module.annotations:
+                kept = (
+                    self._packages if annotations.scope == "package" else self._subpackages
+                )
+                kept.setdefault(package, annotations)
+            for rule in module.rules:
+                for annotations in rule.annotations:
+                    if annotations.scope == "document":
+                        self._documents.setdefault(rule_path(module, rule), annotations)
+
+    def constant(self, name: str, module: ast.Module, rule: ast.Rule) -> ast.Term:
+        """The value of a call of `name` inside `rule`."""
+        own = [a for a in rule.annotations if a.scope == "rule"]
+        own.sort(key=lambda a: a.loc.row, reverse=True)
+        if name == "rego.metadata.rule":
+            return to_term(_shown(own[0])) if own else ast.Object(())
+        path = rule_path(module, rule)
+        links: list[object] = [_link(path, a) for a in own] or [{"path": list(path)}]
+        document = self._documents.get(path)
+        if document is not None:
+            links.append(_link(path, document))
+        package = _texts(module.package.terms[1:])
+        if package in self._packages:
+            links.append(_link(package, self._packages[package]))
+        for size in range(len(package), 0, -1):
+            around = package[:size]
+            if around in self._subpackages:
+                links.append(_link(around, self._subpackages[around]))
+        return to_term(links)
+
+
+def rule_path(module: ast.Module, rule: ast.Rule) -> tuple[str, ...]:
+    """Package and ground part of the name of a rule as written."""
+    head = rule.head.ref.terms
+    first = head[0].name if isinstance(head[0], ast.Var) else ""
+    return (*_texts(module.package.terms[1:]), first, *_texts(head[1:]))
+
+
+def _texts(terms: tuple[ast.Term, ...]) -> tuple[str, ...]:
+    texts: list[str] = []
+    for term in terms:
+        if not isinstance(term, ast.String):
+            break
+        texts.append(term.value)
+    return tuple(texts)
+
+
+def _link(path: tuple[str, ...], annotations: ast.Annotations) -> dict[str, object]:
+    return {"path": list(path), "annotations": _shown(annotations)}
+
+
+def _shown(annotations: ast.Annotations) -> dict[str, object]:
+    """The annotations as policies see them: short forms of authors and resources written out."""
+    shown: dict[str, object] = {"scope": annotations.scope}
+    for key, value in annotations.values.items():
+        if key == "scope" or value in (None, "", [], {}, False):
+            continue
+        if key == "authors" and isinstance(value, list):
+            shown[key] = [_author(a) for a in value]
+        elif key == "related_resources" and isinstance(value, list):
+            shown[key] = [r if isinstance(r, dict) else {"ref": r} for r in value]
+        else:
+            shown[key] = value
+    return shown
+
+
+def _author(author: object) -> object:
+    if not isinstance(author, str):
+        return author
+    name, _, rest = author.rstrip().rpartition(" ")
+    if rest.startswith("<") and rest.endswith(">"):
+        mail = rest[1:-1]
+        return {"name": name.strip(), "email": mail} if name.strip() else {"email": mail}
+    return {"name": author}
+
+
+def to_term(value: object) -> ast.Term:
+    """A JSON-like Python value as a term."""
+    if value is None:
+        return ast.Null()
+    if isinstance(value, bool):
+        return ast.Boolean(value)
+    if isinstance(value, str):
+        return ast.String(value)
+    if isinstance(value, int | float):
+        return ast.Number(json.dumps(value))
+    if isinstance(value, list | tuple):
+        return ast.Array(tuple([to_term(v) for v in value]))
+    if isinstance(value, dict):
+        return ast.Object(tuple([(ast.String(str(k)), to_term(v)) for k, v in value.items()]))
+    raise TypeError(f"no term for {type(value).__name__}")
