@@ -337,8 +337,11 @@ def fall_back(
     """The slow path pays for its imports only when it is needed."""
     if __package__:
         from cupcake.client import hook_fallback
-    else:  # the fast start: this folder alone is on the path
-        sys.path.insert(1, __file__.rpartition("/client/")[0].rpartition("/")[0])
+    else:  # the fast start: only this folder is on the path, and `site` has not run
+        import site
+
+        site.main()
+        sys.path.append(__file__.rpartition("/cupcake/client/")[0])
         from cupcake.client import hook_fallback
     return hook_fallback.handle(trouble.kind, trouble.message, argv, options, event)
 
