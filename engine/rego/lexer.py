@@ -27,7 +27,7 @@ _MASTER: Final = re.compile(
     r"""[ \t\r\n]*+(?:
       ([A-Za-z_][A-Za-z0-9_]*+)
     | (:=|==|!=|<=|>=|[][{}().,;:=<>+\-*/%&|])
-    | ("[^"\\\x00-\x1f]*+")
+    | ("[^"\\\n]*+")
     | ([0-9]++(?:\.[0-9]*+)?+(?:[eE][+-]?+[0-9]*+)?+[A-Za-z0-9_]*+)
     | (\#[^\n]*+)
     | (`[^`]*+`)
@@ -282,7 +282,12 @@ def _unescape_brace(match: re.Match[str]) -> str:
 
 
 def _decode(literal: str) -> str | None:
-    """The value of a quoted string, None when it is no JSON string. A lone surrogate becomes U+FFFD."""
+    """The value of a quoted string, None when it is no JSON string. A lone surrogate becomes U+FFFD.
+
+    As in OPA, only a string with escapes must be JSON: one without may hold a bare tab.
+    """
+    if "\\" not in literal:
+        return literal[1:-1]
     try:
         value = json.loads(literal)
     except ValueError:
@@ -342,6 +347,8 @@ def _bad(text: str) -> tuple[str, str]:
         return "illegal ! character", "negation is written `not`"
     if first == "'":
         return "illegal token", 'strings are written in double quotes: "..."'
+    if first == "$":
+        return "illegal $ character", 'a template string begins with $" or $`'
     if first == "\ufeff":
-        return "illegal byte order mark", "a byte order mark may only begin a file"
+        return "illegal byte-order mark", "a byte order mark may only begin a file"
     return f"illegal token: {first!r}", ""

@@ -12,7 +12,7 @@ from cupcake.engine.errors import Diagnostic
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.annotations import Attachment
 from cupcake.engine.rego.lexer import KEYWORDS_FUTURE, NEWLINE, TIGHT, Tokens
-from cupcake.engine.rego.term_parser import TermParser
+from cupcake.engine.rego.term_parser import OPERATORS, TermParser
 from cupcake.engine.rego.token_reader import MAX_DEPTH, Failure, value_name
 
 
@@ -237,9 +237,9 @@ class RuleParser(TermParser):
         first = self._memo.get(start + 1)
         if isinstance(first, tuple) and self.kinds[first[1]] == "|":
             return True
-        if self.gaps[self.pos] == NEWLINE:
-            return False
         kind = self.kinds[self.pos]
+        if self.gaps[self.pos] == NEWLINE:
+            return kind in OPERATORS  # no rule can begin with these
         return kind not in ("eof", "else", "{", "ident", "default", "import", "package")
 
     def _again(self, head: ast.Head) -> ast.Head:

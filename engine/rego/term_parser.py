@@ -43,6 +43,17 @@ _INFIX: Final = {
     "%": (6, _operator("rem")),
 }
 
+# Statements that are no terms, as messages name them.
+_NO_TERMS: Final = {
+    ast.Unify: "unification ('=')",
+    ast.Assign: "assignment (':=')",
+    ast.SomeDecl: "'some'",
+    ast.SomeIn: "'some'",
+    ast.Every: "'every'",
+}
+# Marks that can only follow a term.
+OPERATORS: Final = frozenset((*_INFIX, "=", ":=")) - {"in", "-"}
+
 
 class TermParser(TokenReader):
     """Reads terms, literals and bodies."""
@@ -520,7 +531,24 @@ class TermParser(TokenReader):
                 raise self.fail(
                     "invalid template-string expression: expected a term", hint="write \\{ for {"
                 )
-            parts.append(self.infix())
+            parts.append(self._template_expression())
             if self.kinds[self.pos] != "close":
                 raise self.unexpected("expected } at the end of a template-string expression")
             self.pos += 1
+
+    def _template_expression(self) -> ast.Term:
+        start = self.pos
+        expr = self.literal()
+        kind = expr.kind
+        if isinstance(kind, ast.Unify | ast.Assign | ast.SomeDecl | ast.SomeIn | ast.Every):
+            what = _NO_TERMS[type(kind)]
+            raise self.fail(f"unexpected {what} in template-string expression", start)
+        if expr.negated:
+            raise self.fail("unexpected negation ('not') in template-string expression", start)
+        if not expr.withs:
+            return kind
+        # Only a statement can hold `with`; `[x | x = term with ...][0]` is its term: one value or none.
+        value = ast.Var(self.wildcard(), expr.loc)
+        body = (ast.Expr(ast.Unify(value, kind), False, expr.withs, expr.loc, True),)
+        zero = ast.Number("0", expr.loc)
+        return ast.Ref((ast.ArrayComprehension(value, body, expr.loc), zero), expr.loc)
