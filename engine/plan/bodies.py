@@ -248,7 +248,9 @@ class BodyPlanner(TermPlanner):
                 value = self.term(each.value)
                 overrides.append(_Override(1, self._string_path(keys, each), value))
                 return scope if node is None else scope.with_removed(path)
-        name = operator_name(ast.Call(target if isinstance(target, ast.Ref) else ast.Ref((target,)), ()))
+        name = operator_name(
+            ast.Call(target if isinstance(target, ast.Ref) else ast.Ref((target,)), ())
+        )
         return scope.with_mock(name, self._mock(each, overrides))
 
     def _mock(self, each: ast.With, overrides: list[_Override]) -> Mock:

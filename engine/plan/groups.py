@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from cupcake.engine.plan import ir
 from cupcake.engine.plan.bodies import BodyPlanner
 from cupcake.engine.plan.constants import constant, is_constant
+from cupcake.engine.plan.index import Piece, indexed_blocks
 from cupcake.engine.plan.rule_tree import Group, Node
 from cupcake.engine.plan.terms import DATA, INPUT, PlanError
 from cupcake.engine.rego import ast
@@ -86,7 +87,28 @@ class GroupPlanner(BodyPlanner):
         self, rules: Sequence[ast.Rule], plan_rule: Callable[[ast.Rule], ir.Block]
     ) -> list[ir.Block]:
         """The blocks of `rules`; those that their guards rule out are skipped at run time."""
-        return [plan_rule(rule) for rule in rules]
+        guards = self.unit.guards(self.scope)
+        if guards is None or len(rules) < 2:
+            return [plan_rule(rule) for rule in rules]
+        return indexed_blocks(
+            self,
+            [Piece(guards.rule(rule), lambda r=rule: plan_rule(r)) for rule in rules],  # type: ignore[misc]
+        )
+
+    def rule_body(self, rule: ast.Rule) -> None:
+        """The body of a rule; collections of verbs are called instead of walked."""
+        collections = self.unit.collections(self.scope, rule)
+        for position, expr in enumerate(rule.body):
+            collection = collections.get(position)
+            if collection is not None and self.unbound(collection.var):
+                verb = self._static_key(collection.verb)
+                if isinstance(verb, str):
+                    self.at(expr.loc)
+                    func = self.unit.collector(self.scope, collection.prefix, verb)
+                    if func is not None:
+                        self.bind(collection.var, self.call(func, (INPUT, DATA)))
+                        continue
+            self.expr(expr)
 
     def _start(self, rule: ast.Rule) -> int:
         self.at(rule.loc)
@@ -105,7 +127,7 @@ class GroupPlanner(BodyPlanner):
         if len(links) == 1:
             mark = self._start(rule)
             self._arguments(rule, operands)
-            self.body(rule.body)
+            self.rule_body(rule)
             store(rule)
             self.env = base
             return self.finish(mark)
@@ -119,7 +141,7 @@ class GroupPlanner(BodyPlanner):
             if position:
                 self.emit(ir.IsUndefinedStmt(value, self.place))
             self._arguments(link, operands)
-            self.body(link.body)
+            self.rule_body(link)
             self.at(link.loc)
             self.emit(ir.AssignVarOnceStmt(self.term(head_value(link)), value, self.place))
             blocks.append(self.finish(inner))
@@ -245,7 +267,9 @@ class GroupPlanner(BodyPlanner):
         """The document of a package: base data merged over the rules and packages at the same path."""
         virtual, result = self.local(), self.local()
         blocks = [
-            ir.Block((ir.ResetLocalStmt(result, self.place), ir.MakeObjectStmt(virtual, self.place)))
+            ir.Block(
+                (ir.ResetLocalStmt(result, self.place), ir.MakeObjectStmt(virtual, self.place))
+            )
         ]
         for key, _ in node.sorted_children():
             child = self.unit.child(self.scope, node, key)

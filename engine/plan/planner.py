@@ -6,14 +6,19 @@ Equal input gives equal IR.
 
 from __future__ import annotations
 
+import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from cupcake.engine.plan import ir, rule_tree
+from cupcake.engine.plan import collect, ir, rule_tree
+from cupcake.engine.plan.collect import Collection
+from cupcake.engine.plan.collector import CollectorPlanner
 from cupcake.engine.plan.groups import GroupPlanner
+from cupcake.engine.plan.guards import GuardReader
 from cupcake.engine.plan.pool import Pool
 from cupcake.engine.plan.rule_tree import Key, Node, Path
 from cupcake.engine.plan.scope import Scope
+from cupcake.engine.plan.taint import TaintReader
 from cupcake.engine.plan.terms import PlanError, data_path
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Checked, CheckedQuery
@@ -51,6 +56,8 @@ class _Unit:
         self.index = index
         packages = [data_path(module.package) or () for module in checked.modules]
         self._root = rule_tree.build(checked.rules, packages)
+        self._guards = GuardReader(self._root)
+        self._collections: dict[int, dict[int, Collection]] = {}
         self._generations: dict[Scope, str] = {}
         self._names: dict[str, None] = {}
         self._queue: deque[tuple[str, Callable[[str], ir.Func]]] = deque()
@@ -96,8 +103,72 @@ class _Unit:
     def specialized(
         self, scope: Scope, path: Path, args: tuple[ast.Term, ...]
     ) -> tuple[str, tuple[ast.Term, ...]] | None:
-        """A version of the function for constant arguments, with the arguments that remain; None if there is none."""
-        return None
+        """A version of a function that collects a verb, for the verb at hand: its name and the arguments that
+        it still takes; None where nothing is gained."""
+        node = self.node_at(scope, path)
+        if not self._may_index(scope) or node is None or node.group is None:
+            return None
+        group = node.group
+        known: dict[int, ast.Term] = {}
+        for rule in group.rules:
+            for collection in self.collections(scope, rule).values():
+                for position, pattern in enumerate(rule.head.args or ()):
+                    arg = args[position] if position < len(args) else None
+                    if pattern == collection.verb and isinstance(arg, ast.String):
+                        known[position] = arg
+        if not known:
+            return None
+        shown = ",".join(
+            json.dumps(known[p].value) if p in known else "_" for p in range(len(args))
+        )  # type: ignore[union-attr]
+        name = f"{self._generation(scope)}.{path_name(path)}({shown})"
+        self._ask(
+            name, lambda func: GroupPlanner(self, scope).values(func, group, group.rules, known)
+        )
+        return name, tuple(arg for position, arg in enumerate(args) if position not in known)
+
+    def guards(self, scope: Scope) -> GuardReader | None:
+        """Reads guards, where rules may be indexed."""
+        return self._guards if self._may_index(scope) else None
+
+    def collections(self, scope: Scope, rule: ast.Rule) -> Mapping[int, Collection]:
+        """Collections in the body of `rule` that may be indexed."""
+        if not self._may_index(scope):
+            return {}
+        found = self._collections.get(id(rule))
+        if found is None:
+            found = self._collections[id(rule)] = collect.find(rule)
+        return found
+
+    def collector(self, scope: Scope, prefix: Path, verb: str) -> str | None:
+        """Name of the function that collects `verb` below `prefix`; None when that is no package."""
+        node = self.node_at(scope, prefix)
+        if node is None or not node.path or node.group is not None:
+            return None
+        name = f"{self._generation(scope)}.{path_name(prefix)}//{json.dumps(verb)}"
+        taints = TaintReader(self._root, verb)
+        self._ask(
+            name,
+            lambda func: CollectorPlanner(self, scope).collection(
+                func, node, verb, self._guards, taints
+            ),
+        )
+        return name
+
+    def values_under(self, verb: str) -> str:
+        """Name of the function that finds `verb` inside of a value."""
+        name = f"walk//{json.dumps(verb)}"
+        self._ask(name, lambda func: CollectorPlanner(self, Scope(), 3).values_under(func, verb))
+        return name
+
+    def input_keys(self) -> str:
+        """Name of the function that lists the keys in input."""
+        self._ask("input//", lambda func: CollectorPlanner(self, Scope()).input_keys(func))
+        return "input//"
+
+    def _may_index(self, scope: Scope) -> bool:
+        """Guards are read from rules as written, so only hold where `with` has replaced none of them."""
+        return self.index and not scope.removed and not scope.mocks
 
     # -- plans
 

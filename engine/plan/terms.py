@@ -8,12 +8,14 @@ for each solution. What needs statements of a body (comprehensions) is left to `
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from cupcake.engine.plan import ir
+from cupcake.engine.plan.collect import Collection
 from cupcake.engine.plan.constants import constant, is_constant
 from cupcake.engine.plan.emitter import Emitter
+from cupcake.engine.plan.guards import GuardReader
 from cupcake.engine.plan.pool import Pool
 from cupcake.engine.plan.rule_tree import Key, Node, Path, key_of, term_of
 from cupcake.engine.plan.scope import MockCall, MockConst, MockSlot, Scope
@@ -45,6 +47,11 @@ class Unit(Protocol):
     def specialized(
         self, scope: Scope, path: Path, args: tuple[ast.Term, ...]
     ) -> tuple[str, tuple[ast.Term, ...]] | None: ...
+    def guards(self, scope: Scope) -> GuardReader | None: ...
+    def collections(self, scope: Scope, rule: ast.Rule) -> Mapping[int, Collection]: ...
+    def collector(self, scope: Scope, prefix: Path, verb: str) -> str | None: ...
+    def values_under(self, verb: str) -> str: ...
+    def input_keys(self) -> str: ...
 
 
 def operator_name(call: ast.Call) -> str:
@@ -498,7 +505,11 @@ class TermPlanner(Emitter):
                 self.fail()
             else:
                 self._unify_all(list(zip(lhs.items, rhs.items, strict=True)))
-        elif isinstance(lhs, ast.Object) and isinstance(rhs, ast.Object) and self._same_keys(lhs, rhs):
+        elif (
+            isinstance(lhs, ast.Object)
+            and isinstance(rhs, ast.Object)
+            and self._same_keys(lhs, rhs)
+        ):
             values = dict(rhs.pairs)
             self._unify_all([(value, values[key]) for key, value in lhs.pairs])
         elif not self.open_pattern(rhs):
@@ -544,7 +555,11 @@ class TermPlanner(Emitter):
             )
             if at is None:
                 at = next(
-                    (i for i, (a, b) in enumerate(pairs) if not self.unbound(a) and not self.unbound(b)),
+                    (
+                        i
+                        for i, (a, b) in enumerate(pairs)
+                        if not self.unbound(a) and not self.unbound(b)
+                    ),
                     0,
                 )
             lhs, rhs = pairs.pop(at)

@@ -32,14 +32,20 @@ def verify(policy: ir.Policy) -> None:
         _Checker(policy, funcs, builtins, plan.name, {0, 1}, is_plan=True).run(plan.blocks)
     for func in policy.funcs:
         if func.params[:2] != (0, 1) or len(set(func.params)) != len(func.params):
-            raise IRError(f"{func.name}: parameters must start with 0 and 1 and differ: {func.params}")
-        _Checker(policy, funcs, builtins, func.name, set(func.params), is_plan=False).run(func.blocks)
+            raise IRError(
+                f"{func.name}: parameters must start with 0 and 1 and differ: {func.params}"
+            )
+        _Checker(policy, funcs, builtins, func.name, set(func.params), is_plan=False).run(
+            func.blocks
+        )
         if not _returns(func.blocks):
             raise IRError(f"{func.name}: the last block does not end in ReturnLocalStmt")
 
 
 def _returns(blocks: tuple[ir.Block, ...]) -> bool:
-    return bool(blocks and blocks[-1].stmts and isinstance(blocks[-1].stmts[-1], ir.ReturnLocalStmt))
+    return bool(
+        blocks and blocks[-1].stmts and isinstance(blocks[-1].stmts[-1], ir.ReturnLocalStmt)
+    )
 
 
 class _Checker:
@@ -199,7 +205,9 @@ class _Checker:
             if stmt.func not in self.builtins:
                 raise self.error(f"{stmt.func} is neither a function nor a declared builtin")
         elif len(stmt.args) != len(func.params):
-            raise self.error(f"{stmt.func} takes {len(func.params)} arguments, {len(stmt.args)} given")
+            raise self.error(
+                f"{stmt.func} takes {len(func.params)} arguments, {len(stmt.args)} given"
+            )
         elif any(not isinstance(arg, ir.LocalOperand) for arg in stmt.args[:2]):
             raise self.error("the first two arguments are the locals of input and data")
         self.read(*stmt.args)

@@ -156,7 +156,9 @@ def _template(parts: Any) -> str:
         if isinstance(part, Set):
             found = list(part.items())
             if len(found) > 1:
-                raise RegoError("eval_conflict_error", "template-strings must not produce multiple outputs")
+                raise RegoError(
+                    "eval_conflict_error", "template-strings must not produce multiple outputs"
+                )
             shown = found[0] if found else "<undefined>"
             out += shown if isinstance(shown, str) else text(to_json(shown))
         else:

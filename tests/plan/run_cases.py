@@ -127,7 +127,11 @@ def main() -> None:
         if not outcome.startswith(("ok", "skip")):
             print(case["id"], "=>", outcome[:600])
             if only:
-                print(json.dumps({k: v for k, v in case.items() if v}, indent=1, default=str).replace("\\n", "\n"))
+                print(
+                    json.dumps({k: v for k, v in case.items() if v}, indent=1, default=str).replace(
+                        "\\n", "\n"
+                    )
+                )
     print(counts)
 
 

@@ -97,7 +97,9 @@ def to_json(value: Any) -> Any:
         case Set():
             return [to_json(item) for item in value.items()]
         case Obj():
-            return {k if isinstance(k, str) else text(to_json(k)): to_json(v) for k, v in value.items()}
+            return {
+                k if isinstance(k, str) else text(to_json(k)): to_json(v) for k, v in value.items()
+            }
         case Fraction():
             return float(value)
     return value

@@ -1,0 +1,280 @@
+"""Whether a rule's value can hold a given string as an object key anywhere inside.
+
+Answers err on the side of "yes". This file only reads the checked AST.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from enum import IntEnum
+from typing import Final
+
+from cupcake.engine.plan import ir
+from cupcake.engine.plan.constants import constant, is_constant
+from cupcake.engine.plan.rule_tree import Group, Node, key_of
+from cupcake.engine.rego import ast
+
+
+class Taint(IntEnum):
+    """Whether a value can hold the key inside: never, only if input does, or who knows."""
+
+    NO = 0
+    INPUT = 1
+    YES = 2
+
+
+# Builtins whose results are scalars, or collections of scalars without string keys.
+_KEYLESS: Final = frozenset(
+    [
+        "abs",
+        "base64.decode",
+        "base64.encode",
+        "base64url.decode",
+        "base64url.encode",
+        "bits.and",
+        "bits.or",
+        "ceil",
+        "concat",
+        "contains",
+        "count",
+        "crypto.md5",
+        "crypto.sha1",
+        "crypto.sha256",
+        "div",
+        "endswith",
+        "equal",
+        "floor",
+        "format_int",
+        "glob.match",
+        "gt",
+        "gte",
+        "hex.decode",
+        "hex.encode",
+        "indexof",
+        "indexof_n",
+        "internal.member_2",
+        "internal.member_3",
+        "internal.template_string",
+        "is_array",
+        "is_boolean",
+        "is_null",
+        "is_number",
+        "is_object",
+        "is_set",
+        "is_string",
+        "json.is_valid",
+        "json.marshal",
+        "lower",
+        "lt",
+        "lte",
+        "mul",
+        "neq",
+        "numbers.range",
+        "plus",
+        "regex.find_all_string_submatch_n",
+        "regex.find_n",
+        "regex.is_valid",
+        "regex.match",
+        "regex.replace",
+        "regex.split",
+        "rem",
+        "replace",
+        "round",
+        "semver.compare",
+        "semver.is_valid",
+        "split",
+        "sprintf",
+        "startswith",
+        "strings.any_prefix_match",
+        "strings.any_suffix_match",
+        "strings.count",
+        "strings.replace_n",
+        "strings.reverse",
+        "substring",
+        "time.now_ns",
+        "to_number",
+        "trim",
+        "trim_left",
+        "trim_prefix",
+        "trim_right",
+        "trim_space",
+        "trim_suffix",
+        "type_name",
+        "upper",
+        "urlquery.decode",
+        "urlquery.encode",
+    ]
+)
+_MAX_DEPTH = 8
+
+
+class TaintReader:
+    """Answers for one key, remembering what it found for each group."""
+
+    def __init__(self, root: Node, key: str) -> None:
+        self._root = root
+        self.key = key
+        self._groups: dict[int, Taint] = {}
+
+    def group(self, group: Group, depth: int = 0) -> Taint:
+        """Whether the document (or the results of the function) can hold the key inside."""
+        known = self._groups.get(id(group))
+        if known is None:
+            worst = Taint.NO
+            for rule in (*group.rules, *group.defaults):
+                link: ast.Rule | None = rule
+                while link is not None and worst is not Taint.YES:
+                    worst = max(worst, self._rule(link, len(group.path) + 1, depth))
+                    link = link.else_
+            known = self._groups[id(group)] = worst
+        return known
+
+    def _rule(self, rule: ast.Rule, prefix: int, depth: int) -> Taint:
+        values = _Values(self, rule.body, depth)
+        worst = Taint.NO
+        for operand in rule.head.ref.terms[prefix:]:
+            worst = max(worst, values.key(operand))
+        for term in (rule.head.key, rule.head.value):
+            if term is not None:
+                worst = max(worst, values.term(term))
+        return worst
+
+    def named(self, ref: ast.Ref, depth: int) -> Taint:
+        """Taint of what a ref into `data` finds, YES when it is not one rule's document."""
+        node = self._root
+        for operand in ref.terms[1:]:
+            if node.is_document:
+                break
+            key = key_of(operand)
+            child = None if key is None else node.children.get(key)
+            if child is None:
+                return Taint.YES
+            node = child
+        if node.group is None or depth >= _MAX_DEPTH:
+            return Taint.YES
+        return self.group(node.group, depth + 1)
+
+
+class _Values:
+    """Follows values through the unifications of one rule."""
+
+    def __init__(self, reader: TaintReader, body: ast.Body, depth: int) -> None:
+        self._reader = reader
+        self._depth = depth
+        self._definitions: dict[str, list[ast.Term]] = {}
+        self._open: set[str] = set()
+        self._define(body, frozenset())
+
+    def _define(self, body: ast.Body, outer: frozenset[str]) -> None:
+        """Notes what variables are unified with, where they belong to this scope: an inner scope that
+        unifies an outer variable may have no solution, so says nothing about it."""
+        kinds = [expr.kind for expr in body if not expr.negated and not expr.withs]
+        for kind in kinds:
+            if isinstance(kind, ast.Unify):
+                self._note(kind.lhs, kind.rhs, outer)
+                self._note(kind.rhs, kind.lhs, outer)
+        inner: list[ast.Body] = []
+        names = set(outer)
+        for kind in kinds:
+            for node in _scope_nodes(kind, inner):
+                if isinstance(node, ast.Var):
+                    names.add(node.name)
+        for each in inner:
+            self._define(each, frozenset(names))
+
+    def _note(self, pattern: ast.Term, term: ast.Term, outer: frozenset[str]) -> None:
+        match pattern:
+            case ast.Var():
+                if pattern.name not in outer:
+                    self._definitions.setdefault(pattern.name, []).append(term)
+            case ast.Array():
+                for item in pattern.items:
+                    self._note(item, term, outer)
+            case ast.Object():
+                for _, value in pattern.pairs:
+                    self._note(value, term, outer)
+            case _:
+                pass
+
+    def key(self, term: ast.Term) -> Taint:
+        """A term used as an object key."""
+        value = constant(term)
+        if is_constant(value) and not isinstance(
+            value, ir.ConstObject | ir.ConstArray | ir.ConstSet
+        ):
+            return Taint.YES if value == self._reader.key else Taint.NO
+        return Taint.YES
+
+    def term(self, term: ast.Term) -> Taint:
+        """A term used as a value."""
+        value = constant(term)
+        if is_constant(value):
+            return Taint.YES if _holds(value, self._reader.key) else Taint.NO  # type: ignore[arg-type]
+        match term:
+            case ast.Array() | ast.Set():
+                return max((self.term(item) for item in term.items), default=Taint.NO)
+            case ast.Object():
+                return max(max(self.key(k), self.term(v)) for k, v in term.pairs)
+            case ast.Ref():
+                head = term.terms[0]
+                if head == ast.Var("data"):
+                    return self._reader.named(term, self._depth)
+                return self.term(head)
+            case ast.Var():
+                return self._variable(term)
+            case ast.Call():
+                return self._call(term)
+            case ast.TemplateString():
+                return Taint.NO
+            case ast.ArrayComprehension() | ast.SetComprehension():
+                return self.term(term.term)
+            case _:
+                return Taint.YES
+
+    def _call(self, call: ast.Call) -> Taint:
+        if call.operator.terms[0] == ast.Var("data"):
+            return self._reader.named(call.operator, self._depth)
+        names = [
+            part.name if isinstance(part, ast.Var) else getattr(part, "value", "?")
+            for part in call.operator.terms
+        ]
+        return Taint.NO if ".".join(names) in _KEYLESS else Taint.YES
+
+    def _variable(self, var: ast.Var) -> Taint:
+        if var.name == "input":
+            return Taint.INPUT
+        definitions = self._definitions.get(var.name)
+        if definitions is None or var.name in self._open:
+            return Taint.YES
+        self._open.add(var.name)
+        # all definitions hold at once, so the most harmless one tells the truth
+        least = min(self.term(term) for term in definitions)
+        self._open.discard(var.name)
+        return least
+
+
+def _scope_nodes(node: object, inner: list[ast.Body]) -> Iterator[object]:
+    """Syntax nodes of one scope; bodies of comprehensions are put into `inner` instead."""
+    if isinstance(node, tuple):
+        if node and isinstance(node[0], ast.Expr):
+            inner.append(node)
+            return
+        for item in node:
+            yield from _scope_nodes(item, inner)
+    elif is_dataclass(node) and not isinstance(node, ast.Location):
+        if isinstance(node, ast.Every):
+            return
+        yield node
+        for each in fields(node):
+            yield from _scope_nodes(getattr(node, each.name), inner)
+
+
+def _holds(value: ir.Const, key: str) -> bool:
+    match value:
+        case ir.ConstArray() | ir.ConstSet():
+            return any(_holds(item, key) for item in value.items)
+        case ir.ConstObject():
+            return any(name == key or _holds(item, key) for name, item in value.pairs)
+        case _:
+            return False
