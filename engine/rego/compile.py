@@ -15,7 +15,12 @@ from cupcake.engine.builtins.types import Builtin
 from cupcake.engine.errors import CompileErrors
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Checked, CheckedQuery, GroupKind, Path, RuleGroup
-from cupcake.engine.rego.conflicts import check_conflicts, check_module
+from cupcake.engine.rego.conflicts import (
+    check_conflicts,
+    check_module,
+    check_packages,
+    check_unused_imports,
+)
 from cupcake.engine.rego.graph import check_recursion
 from cupcake.engine.rego.metadata import MetadataIndex
 from cupcake.engine.rego.resolve import (
@@ -67,17 +72,21 @@ def check(
         rules: list[ast.Rule] = []
         for rule in module.rules:
             before = len(problems)
-            rewriter = Rewriter(names, signatures, problems, v1=module.rego_version != "v0")
+            v1 = strict or module.rego_version != "v0"
+            rewriter = Rewriter(names, signatures, problems, v1=v1, strict=strict)
             rewriter.metadata = partial(metadata.constant, module=module, rule=rule)
             new = rewriter.rule(rule)
             if len(problems) == before:
                 new = order_rule(new, rewriter.written, is_relation, problems)
             rules.append(new)
             written[id(new)] = rewriter.written
+        if strict:
+            check_unused_imports(names, problems)
         checked_modules.append(replace(module, rules=tuple(rules)))
 
     groups, extra_defaults = group_rules(checked_modules)
-    check_conflicts(groups, checked_modules, extra_defaults, data_paths, written, problems)
+    check_conflicts(groups, extra_defaults, data_paths, written, problems)
+    check_packages(groups, checked_modules, problems)
     checked_query: CheckedQuery | None = None
     query_written: dict[str, str] = {}
     if query is not None:

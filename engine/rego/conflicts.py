@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Path, RuleGroup
-from cupcake.engine.rego.resolve import ROOTS, Problems, import_name, is_syntax_import
+from cupcake.engine.rego.resolve import ROOTS, ModuleNames, Problems, import_name, is_syntax_import
 from cupcake.engine.rego.rewrite import COMPILE_ERROR, TYPE_ERROR
 
 _ILLEGAL_DEFAULT: dict[type, str] = {
@@ -57,8 +57,8 @@ def check_module(module: ast.Module, problems: Problems) -> None:
         if before is None:
             seen[name] = imported
         elif v1:
-            text = ref_text(before.path) + (f" as {before.alias}" if before.alias else "")
-            problems.add(COMPILE_ERROR, f"import must not shadow import {text}", imported.loc)
+            text = f"import must not shadow {import_text(before)}"
+            problems.add(COMPILE_ERROR, text, imported.loc)
         if v1 and name in ROOTS and imported.alias is not None:
             problems.add(
                 COMPILE_ERROR,
@@ -75,6 +75,19 @@ def check_module(module: ast.Module, problems: Problems) -> None:
             )
         if rule.default:
             _check_default(rule, problems)
+
+
+def import_text(imported: ast.Import) -> str:
+    """`import data.x as y`, without blanks that nobody needs."""
+    alias = f" as {imported.alias}" if imported.alias else ""
+    return f"import {ref_text(imported.path)}{alias}"
+
+
+def check_unused_imports(names: ModuleNames, problems: Problems) -> None:
+    """Strict mode: every import must be used by a rule of its module."""
+    for name, imported in names.imports.items():
+        if name not in names.used:
+            problems.add(COMPILE_ERROR, f"{import_text(imported)} unused", imported.loc)
 
 
 def _check_default(rule: ast.Rule, problems: Problems) -> None:
@@ -121,7 +134,6 @@ def is_whole(group: RuleGroup, rule: ast.Rule) -> bool:
 
 def check_conflicts(
     groups: Mapping[Path, RuleGroup],
-    modules: Iterable[ast.Module],
     extra_defaults: Iterable[tuple[Path, ast.Rule]],
     data_paths: Mapping[str, object] | None,
     written: Mapping[int, Mapping[str, str]],
@@ -168,12 +180,12 @@ def check_conflicts(
             problems.add(
                 TYPE_ERROR, f"conflicting rule for data path {text} found", whole[0].loc
             )
-    _check_packages(groups, modules, problems)
 
 
-def _check_packages(
+def check_packages(
     groups: Mapping[Path, RuleGroup], modules: Iterable[ast.Module], problems: Problems
 ) -> None:
+    """Report packages whose path is a whole document of a rule."""
     for module in modules:
         path = tuple(t.value for t in module.package.terms[1:] if isinstance(t, ast.String))
         group = groups.get(path)

@@ -22,15 +22,13 @@ class MetadataIndex:
         self._subpackages: dict[tuple[str, ...], ast.Annotations] = {}
         for module in modules:
             package = _texts(module.package.terms[1:])
-            for annotations in module.annotations:
-                kept = (
-                    self._packages if annotations.scope == "package" else self._subpackages
-                )
-                kept.setdefault(package, annotations)
+            for block in module.annotations:
+                kept = self._packages if block.scope == "package" else self._subpackages
+                kept.setdefault(package, block)
             for rule in module.rules:
-                for annotations in rule.annotations:
-                    if annotations.scope == "document":
-                        self._documents.setdefault(rule_path(module, rule), annotations)
+                for block in rule.annotations:
+                    if block.scope == "document":
+                        self._documents.setdefault(rule_path(module, rule), block)
 
     def constant(self, name: str, module: ast.Module, rule: ast.Rule) -> ast.Term:
         """The value of a call of `name` inside `rule`."""

@@ -75,6 +75,7 @@ class Rewriter:
         problems: Problems,
         *,
         v1: bool = True,
+        strict: bool = False,
     ) -> None:
         self.names = names
         self.signatures = signatures
@@ -84,7 +85,10 @@ class Rewriter:
         self.occurred: set[str] = set()
         self.undeclared: list[ast.Var] = []
         self.hidden: set[str] = set()
+        self.read: set[str] = set()
+        self.assigned: list[tuple[str, ast.Var]] = []
         self.v1 = v1
+        self.strict = strict
         self.metadata: Callable[[str], ast.Term] | None = None
 
     # -- names ---------------------------------------------------------------------------------
@@ -114,6 +118,8 @@ class Rewriter:
         local = self.fresh(name, var.loc)
         scope.names[name] = local
         scope.how[name] = how
+        if how == "assigned":
+            self.assigned.append((local.name, var))
         return local
 
     def var(self, term: ast.Var, scope: Scope) -> ast.Term:
@@ -125,6 +131,7 @@ class Rewriter:
             if found is not None and name not in scope.how and self._implicit(scope, name):
                 scope.how[name] = "seen"
         if found is not None:
+            self.read.add(found.name)
             return ast.Var(found.name, term.loc)
         if name.startswith("$"):
             return self.fresh("_", term.loc)
@@ -360,6 +367,7 @@ class Rewriter:
             self.some(kind, expr, scope)
             return
         if is_print(kind) and self._global("print", scope) is None:
+            self.printed(kind, scope)
             return
         saved, self.prelude = self.prelude, []
         withs = tuple([self.with_(w, scope) for w in expr.withs])
@@ -384,6 +392,20 @@ class Rewriter:
             )
         self.prelude = saved
         out.append(ast.Expr(new, expr.negated, withs, expr.loc, expr.generated))
+
+    def printed(self, kind: ast.ExprKind, scope: Scope) -> None:
+        """What `print` shows counts as used, though the statement is left out."""
+        names: set[str] = set()
+        if isinstance(kind, ast.Call):
+            for arg in kind.args:
+                outside_term(arg, names)
+        self.occurred |= names
+        for name in names:
+            found = scope.lookup(name)
+            if found is not None:
+                self.read.add(found.name)
+            else:
+                self._global(name, scope)
 
     def side(self, term: ast.Term, scope: Scope) -> ast.Term:
         """One side of a unification: a relation call stays a call here, `unify` lowers it."""
@@ -568,6 +590,7 @@ class Rewriter:
         computed: list[tuple[ast.Var, ast.Term]] = []
         if rule.head.args is not None:
             args = tuple([self.arg(t, args_scope, computed) for t in rule.head.args])
+            self.read.clear()
         chain: list[ast.Rule] = []
         current: ast.Rule | None = rule
         while current is not None:
@@ -580,7 +603,24 @@ class Rewriter:
         for v in self.undeclared:
             if v.name not in self.occurred and not v.name.startswith("$"):
                 self.problems.add(COMPILE_ERROR, f"declared var {v.name} unused", v.loc)
+        if self.strict:
+            self.unused(rule, args_scope)
         return done
+
+    def unused(self, rule: ast.Rule, args_scope: Scope) -> None:
+        """Strict mode: arguments and assigned variables must be used."""
+        for local, var in self.assigned:
+            if local not in self.read:
+                self.problems.add(COMPILE_ERROR, f"assigned var {var.name} unused", var.loc)
+        if rule.default:
+            return
+        for name, arg in args_scope.names.items():
+            if arg.name not in self.read:
+                self.problems.add(
+                    COMPILE_ERROR,
+                    f"unused argument {name}. (hint: use _ (wildcard variable) instead)",
+                    rule.loc,
+                )
 
     def arg(
         self, term: ast.Term, scope: Scope, computed: list[tuple[ast.Var, ast.Term]]

@@ -25,7 +25,7 @@ def verify(checked: Checked, extra_builtins: Collection[str] = ()) -> None:
 
     `extra_builtins` are names that `check` was given beyond the registry.
     """
-    functions = {
+    functions: set[tuple[object, ...]] = {
         ("data", *path) for path, group in checked.rules.items() if group.kind == "function"
     }
     verifier = _Verifier(functions, extra_builtins)
