@@ -1,0 +1,182 @@
+"""The builder: one process for one build. Verify trust, compile, canary, compile ahead, publish, say so, end.
+
+It reads one JSON job from standard input and writes one JSON result to standard output. Until the job comes it waits with
+everything imported: so a build starts in milliseconds. What it is fed may be hostile; its limits are its walls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from cupcake.daemon import snapshot
+from cupcake.daemon.errors import SnapshotError
+from cupcake.daemon.worker import die_with_parent, load_module
+
+_DATA_LIMIT = 4 << 30
+_ADDRESS_LIMIT = 256 << 30
+_CANARY = (
+    b'{"hook_event_name":"PreToolUse","session_id":"canary","transcript_path":"","cwd":"/",'
+    b'"tool_name":"Bash","tool_input":{"command":"true"}}'
+)
+
+
+class Untrusted(Exception):
+    """The project's files are not what was signed; the message names file, expected and actual."""
+
+
+def verify_trust(sources: Any) -> None:
+    """Raise Untrusted unless the very bytes in `sources` may be used.
+
+    Without a `.cupcake/.trust` the project does not use trust. With one it must be verified; while nothing
+    can verify it, it is refused."""
+    manifest = os.path.join(sources.root, snapshot.CUPCAKE, ".trust")
+    if not os.path.lexists(manifest):
+        return
+    try:
+        from cupcake import trust
+
+        verified = trust.verified  # type: ignore[attr-defined]
+    except (ImportError, AttributeError):
+        raise Untrusted(
+            f"{manifest} is present but this installation cannot verify it; install cupcake.trust, or remove the "
+            "manifest with `cupcake trust disable`"
+        ) from None
+    try:
+        verified(sources.root, sources.files)
+    except Exception as error:
+        raise Untrusted(str(error)) from error
+
+
+def build(module: ModuleType, job: dict[str, Any]) -> dict[str, Any]:
+    """The result as the supervisor reads it: `ok`, and either the generation or the diagnostics."""
+    root = str(job["root"])
+    tree = snapshot.content_digest(snapshot.folder_of(root))
+    result: dict[str, Any] = {"ok": False, "root": root, "tree": tree, "diagnostics": []}
+    if tree is None:
+        result["vanished"] = True
+        result["diagnostics"] = [
+            diagnostic("no_policy", f"there is no {snapshot.CUPCAKE} folder with policies; run `cupcake init` there")
+        ]
+        return result
+    timings: dict[str, int] = {}
+    begin = time.perf_counter()
+
+    def lap(name: str) -> None:
+        timings[name] = int((time.perf_counter() - begin) * 1000)
+
+    try:
+        global_dir = Path(job["global_dir"]) if job.get("global_dir") else None
+        sources = module.read_sources(root, global_dir=global_dir)
+        verify_trust(sources)
+        lap("read_ms")
+        if job.get("current_digest") and sources.digest == job["current_digest"]:
+            return {**result, "ok": True, "unchanged": True, "digest": sources.digest}
+        compiled = module.compile_project(sources)
+        lap("compiled_ms")
+        evaluator = module.Evaluator(compiled, cache_dir=Path(job["cache_dir"]))
+        lap("precompiled_ms")
+        canary(evaluator)
+        lap("canary_ms")
+        generation = _publish(job, root, sources.digest, compiled)
+        lap("published_ms")
+    except module.BuildFailed as failed:
+        result["diagnostics"] = [_as_dict(d) for d in failed.diagnostics]
+    except module.ProjectError as error:
+        result["diagnostics"] = [diagnostic("project_error", str(error))]
+    except Untrusted as error:
+        result["diagnostics"] = [diagnostic("untrusted", str(error))]
+    except SnapshotError as error:
+        result["diagnostics"] = [diagnostic("publish_failed", str(error))]
+        result["again"] = True
+    except MemoryError:
+        result["diagnostics"] = [diagnostic("build_limit", "the build needs more memory than a build may have")]
+    else:
+        result.update(
+            ok=True,
+            generation=generation.number,
+            directory=str(generation.directory),
+            digest=generation.digest,
+            warnings=[str(w) for w in getattr(compiled, "warnings", ())],
+            timings=timings,
+        )
+    return result
+
+
+def canary(evaluator: Any) -> None:
+    """One harmless event through the new generation: whatever it decides, it must decide without an error."""
+    answer = evaluator.answer("claude", _CANARY)
+    json.loads(answer.response or b"{}")
+
+
+def _publish(job: dict[str, Any], root: str, digest: str, compiled: Any) -> snapshot.Generation:
+    """To the first of the given places that takes it, the cache usually."""
+    problem: SnapshotError | None = None
+    keep = frozenset(str(k) for k in job["keep"])
+    for place in job["places"]:
+        base = Path(place)
+        number = max(int(job["number"]), snapshot.highest_number(base, root) + 1)
+        try:
+            snapshot.sweep(base, root, keep)
+            return snapshot.publish(base, root, number, digest, compiled.save)
+        except SnapshotError as error:
+            problem = problem or error
+    assert problem is not None
+    raise problem
+
+
+def diagnostic(code: str, message: str, file: str = "") -> dict[str, Any]:
+    return {"code": code, "message": message, "file": file, "row": 0, "col": 0}
+
+
+def _as_dict(d: Any) -> dict[str, Any]:
+    return {
+        "code": d.code,
+        "message": d.message,
+        "file": d.file,
+        "row": d.row,
+        "col": d.col,
+        "rendered": d.render() if hasattr(d, "render") else "",
+    }
+
+
+def limit_resources(seconds: float) -> None:
+    """Hard walls: processor time, data (which the kernel counts without the VM's reserved address space), no core file."""
+    bounds = [(resource.RLIMIT_CPU, int(seconds) + 1), (resource.RLIMIT_CORE, 0)]
+    if sys.platform == "linux":
+        bounds += [(resource.RLIMIT_DATA, _DATA_LIMIT), (resource.RLIMIT_AS, _ADDRESS_LIMIT)]
+    for which, most in bounds:
+        hard = resource.getrlimit(which)[1]
+        bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(which, (bound, bound))
+
+
+def main() -> int:
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    start = json.loads(sys.stdin.buffer.readline())
+    die_with_parent(start["parent"])
+    module = load_module(start["engine_module"])
+    line = sys.stdin.buffer.readline()
+    if not line.strip():
+        return 0  # never needed
+    job = json.loads(line)
+    limit_resources(float(job["seconds"]))
+    result = build(module, job)
+    sys.stdout.buffer.write(json.dumps(result).encode() + b"\n")
+    sys.stdout.buffer.flush()
+    # The VM's threads and caches need no tidy end, and the supervisor waits for ours.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
