@@ -53,6 +53,10 @@ LINK = (
     "--stack-first",
     "--import-memory",
     "--export-dynamic",
+    # Without bulk-memory among the module's features, zeroed variables are data bytes; with it, wasm-ld makes a start function
+    # that fills them at every instantiation, because an imported memory need not be zero.
+    "--features=mutable-globals,nontrapping-fptoint,sign-ext",
+    "--no-check-features",
     "--export=__heap_base",
     "--strip-all",
     "-z",
