@@ -18,7 +18,7 @@ from cupcake.engine.plan.guards import GuardReader
 from cupcake.engine.plan.pool import Pool
 from cupcake.engine.plan.rule_tree import Key, Node, Path
 from cupcake.engine.plan.scope import Scope
-from cupcake.engine.plan.taint import TaintReader
+from cupcake.engine.plan.taint import Definitions, TaintReader
 from cupcake.engine.plan.terms import PlanError, data_path
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Checked, CheckedQuery
@@ -57,6 +57,7 @@ class _Unit:
         packages = [data_path(module.package) or () for module in checked.modules]
         self._root = rule_tree.build(checked.rules, packages)
         self._guards = GuardReader(self._root)
+        self._definitions = Definitions()
         self._collections: dict[int, dict[int, Collection]] = {}
         self._generations: dict[Scope, str] = {}
         self._names: dict[str, None] = {}
@@ -146,7 +147,7 @@ class _Unit:
         if node is None or not node.path or node.group is not None:
             return None
         name = f"{self._generation(scope)}.{path_name(prefix)}//{json.dumps(verb)}"
-        taints = TaintReader(self._root, verb)
+        taints = TaintReader(self._root, verb, self._definitions)
         self._ask(
             name,
             lambda func: CollectorPlanner(self, scope).collection(

@@ -5,8 +5,6 @@ Answers err on the side of "yes". This file only reads the checked AST.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from enum import IntEnum
 from typing import Final
 
@@ -112,8 +110,9 @@ _MAX_DEPTH = 8
 class TaintReader:
     """Answers for one key, remembering what it found for each group."""
 
-    def __init__(self, root: Node, key: str) -> None:
+    def __init__(self, root: Node, key: str, definitions: Definitions) -> None:
         self._root = root
+        self.definitions = definitions
         self.key = key
         self._groups: dict[int, Taint] = {}
 
@@ -156,46 +155,94 @@ class TaintReader:
         return self.group(node.group, depth + 1)
 
 
+class Definitions:
+    """What the variables of rules are unified with; shared by readers for different keys."""
+
+    def __init__(self) -> None:
+        self._bodies: dict[int, tuple[ast.Body, dict[str, list[ast.Term]]]] = {}
+
+    def of(self, body: ast.Body) -> dict[str, list[ast.Term]]:
+        """Terms that each variable of `body`, inner scopes included, equals in every solution of its scope."""
+        known = self._bodies.get(id(body))
+        if known is None:
+            # the body is kept with its answer so that its id stays its own
+            known = self._bodies[id(body)] = (body, {})
+            _define(body, frozenset(), known[1])
+        return known[1]
+
+
+def _define(body: ast.Body, outer: frozenset[str], found: dict[str, list[ast.Term]]) -> None:
+    """Notes the unifications of one scope. An inner scope that unifies an outer variable may have no solution,
+    so says nothing about it."""
+    kinds = [expr.kind for expr in body if not expr.negated and not expr.withs]
+    for kind in kinds:
+        if isinstance(kind, ast.Unify):
+            _note(kind.lhs, kind.rhs, outer, found)
+            _note(kind.rhs, kind.lhs, outer, found)
+    inner: list[ast.Body] = []
+    names: set[str] = set(outer)
+    for kind in kinds:
+        if isinstance(kind, ast.Unify):
+            _scan(kind.lhs, names, inner)
+            _scan(kind.rhs, names, inner)
+        elif not isinstance(kind, ast.Every | ast.Assign | ast.SomeDecl | ast.SomeIn):
+            _scan(kind, names, inner)
+    for each in inner:
+        _define(each, frozenset(names), found)
+
+
+def _note(
+    pattern: ast.Term, term: ast.Term, outer: frozenset[str], found: dict[str, list[ast.Term]]
+) -> None:
+    match pattern:
+        case ast.Var():
+            if pattern.name not in outer:
+                found.setdefault(pattern.name, []).append(term)
+        case ast.Array():
+            for item in pattern.items:
+                _note(item, term, outer, found)
+        case ast.Object():
+            for _, value in pattern.pairs:
+                _note(value, term, outer, found)
+        case _:
+            pass
+
+
+def _scan(term: ast.Term, names: set[str], inner: list[ast.Body]) -> None:
+    """Adds the variables of one scope to `names`, bodies of comprehensions to `inner`."""
+    match term:
+        case ast.Var():
+            names.add(term.name)
+        case ast.Ref():
+            for part in term.terms:
+                _scan(part, names, inner)
+        case ast.Call():
+            for part in term.args:
+                _scan(part, names, inner)
+        case ast.Array() | ast.Set():
+            for part in term.items:
+                _scan(part, names, inner)
+        case ast.Object():
+            for key, value in term.pairs:
+                _scan(key, names, inner)
+                _scan(value, names, inner)
+        case ast.TemplateString():
+            for part in term.parts:
+                _scan(part, names, inner)
+        case ast.ArrayComprehension() | ast.SetComprehension() | ast.ObjectComprehension():
+            inner.append(term.body)
+        case _:
+            pass
+
+
 class _Values:
     """Follows values through the unifications of one rule."""
 
     def __init__(self, reader: TaintReader, body: ast.Body, depth: int) -> None:
         self._reader = reader
         self._depth = depth
-        self._definitions: dict[str, list[ast.Term]] = {}
+        self._body = body
         self._open: set[str] = set()
-        self._define(body, frozenset())
-
-    def _define(self, body: ast.Body, outer: frozenset[str]) -> None:
-        """Notes what variables are unified with, where they belong to this scope: an inner scope that
-        unifies an outer variable may have no solution, so says nothing about it."""
-        kinds = [expr.kind for expr in body if not expr.negated and not expr.withs]
-        for kind in kinds:
-            if isinstance(kind, ast.Unify):
-                self._note(kind.lhs, kind.rhs, outer)
-                self._note(kind.rhs, kind.lhs, outer)
-        inner: list[ast.Body] = []
-        names = set(outer)
-        for kind in kinds:
-            for node in _scope_nodes(kind, inner):
-                if isinstance(node, ast.Var):
-                    names.add(node.name)
-        for each in inner:
-            self._define(each, frozenset(names))
-
-    def _note(self, pattern: ast.Term, term: ast.Term, outer: frozenset[str]) -> None:
-        match pattern:
-            case ast.Var():
-                if pattern.name not in outer:
-                    self._definitions.setdefault(pattern.name, []).append(term)
-            case ast.Array():
-                for item in pattern.items:
-                    self._note(item, term, outer)
-            case ast.Object():
-                for _, value in pattern.pairs:
-                    self._note(value, term, outer)
-            case _:
-                pass
 
     def key(self, term: ast.Term) -> Taint:
         """A term used as an object key."""
@@ -244,7 +291,7 @@ class _Values:
     def _variable(self, var: ast.Var) -> Taint:
         if var.name == "input":
             return Taint.INPUT
-        definitions = self._definitions.get(var.name)
+        definitions = self._reader.definitions.of(self._body).get(var.name)
         if definitions is None or var.name in self._open:
             return Taint.YES
         self._open.add(var.name)
@@ -252,22 +299,6 @@ class _Values:
         least = min(self.term(term) for term in definitions)
         self._open.discard(var.name)
         return least
-
-
-def _scope_nodes(node: object, inner: list[ast.Body]) -> Iterator[object]:
-    """Syntax nodes of one scope; bodies of comprehensions are put into `inner` instead."""
-    if isinstance(node, tuple):
-        if node and isinstance(node[0], ast.Expr):
-            inner.append(node)
-            return
-        for item in node:
-            yield from _scope_nodes(item, inner)
-    elif is_dataclass(node) and not isinstance(node, ast.Location):
-        if isinstance(node, ast.Every):
-            return
-        yield node
-        for each in fields(node):
-            yield from _scope_nodes(getattr(node, each.name), inner)
 
 
 def _holds(value: ir.Const, key: str) -> bool:
