@@ -28,7 +28,12 @@ from cupcake.engine.harness.answer import HarnessAnswer, encode, make_answer
 from cupcake.engine.harness.event import event_names, guess_event_name, parse_event
 from cupcake.engine.policy.assemble import LayerPlan, assemble
 from cupcake.engine.policy.builtin_config import required_signal_prefix
-from cupcake.engine.policy.decision import DecisionSet, read_decision_set
+from cupcake.engine.policy.decision import (
+    Decision,
+    DecisionSet,
+    Modification,
+    read_decision_set,
+)
 from cupcake.engine.policy.discovery import CONFIG_DIR, HARNESSES, ProjectSources
 from cupcake.engine.policy.routing import RoutedPolicy
 from cupcake.engine.policy.synthesis import NO_OPINION, FinalDecision, merge_layers, synthesise
@@ -315,13 +320,14 @@ class _LoadedLayer:
         """One warning for each decision of a policy that was not routed for this event."""
         here = {policy.package for policy in routed}
         told: list[str] = []
-        for decision in (
+        decided: tuple[Decision | Modification, ...] = (
             *decisions.halts,
             *decisions.denials,
             *decisions.blocks,
             *decisions.asks,
             *decisions.modifications,
-        ):
+        )
+        for decision in decided:
             packages = self._layer.origins.packages(decision.rule_id)
             if packages and packages.isdisjoint(here):
                 text = (

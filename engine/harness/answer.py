@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cupcake.engine.policy.synthesis import FinalDecision
@@ -65,3 +65,11 @@ def make_answer(
         matched=matched,
         rule_ids=final.rule_ids,
     )
+
+
+def with_notice(answer: HarnessAnswer, text: str) -> HarnessAnswer:
+    """The same answer, which also shows `text` to the user. A message that is there already stays."""
+    body = json.loads(answer.response)
+    if not isinstance(body, dict) or "systemMessage" in body:
+        return answer
+    return replace(answer, response=encode({**body, "systemMessage": text}))

@@ -73,10 +73,12 @@ def event_names(event: dict[str, Any]) -> tuple[str, ...]:
 
 
 def guess_event_name(data: bytes | None) -> str | None:
-    """The name that a broken event seems to have, for the shape of a refusal; None when it cannot be told."""
+    """The name that a broken event seems to have, for the shape of a refusal; None when it cannot be told.
+
+    All of the bytes are searched: a second name, as a tool's own input may hold one, leaves it open."""
     if not data:
         return None
-    names = {found.group(1) for found in _EVENT_NAME.finditer(data[:MAX_EVENT_BYTES])}
+    names = {found.group(1) for found in _EVENT_NAME.finditer(data)}
     return names.pop().decode("ascii") if len(names) == 1 else None
 
 

@@ -77,7 +77,17 @@ def assemble(sources: ProjectSources) -> tuple[tuple[LayerPlan, ...], Findings]:
             continue
         rulebook = _rulebook(files, prefix, layer, findings)
         for harness, own in _by_harness(files, prefix, sources.policy_folders, findings):
-            plans.append(_plan(layer, harness, own, files, prefix, rulebook, findings))
+            plans.append(
+                _plan(
+                    layer,
+                    harness,
+                    own,
+                    files=files,
+                    prefix=prefix,
+                    rulebook=rulebook,
+                    findings=findings,
+                )
+            )
     if not any(plan.layer == "project" for plan in plans):
         findings.errors.append(
             Diagnostic(
@@ -87,7 +97,11 @@ def assemble(sources: ProjectSources) -> tuple[tuple[LayerPlan, ...], Findings]:
                 hint="run `cupcake init --harness claude`, or create .cupcake/policies/claude/",
             )
         )
-    findings.errors.sort(key=lambda d: (d.file, d.row, d.col))
+    # A system file or the rulebook is read once for each harness: tell its faults once.
+    findings.errors[:] = sorted(
+        dict.fromkeys(findings.errors), key=lambda d: (d.file, d.row, d.col)
+    )
+    findings.warnings[:] = dict.fromkeys(findings.warnings)
     return tuple(plans), findings
 
 
@@ -96,16 +110,19 @@ def _by_harness(
 ) -> list[tuple[str, list[SourceFile]]]:
     policies = f"{prefix}policies"
     present = [harness for harness in HARNESSES if f"{policies}/{harness}" in folders]
-    ours = [file for file in files if file.path.startswith(policies + "/")]
+    helpers = f"{policies}/helpers/"
+    ours = [
+        file
+        for file in files
+        if file.path.startswith(policies + "/") and not file.path.startswith(helpers)
+    ]
     if not present:
         if policies not in folders or prefix == GLOBAL_PREFIX:
             return []
-        # The layout before there were harness folders: one tree of policies for every agent.
-        return [(harness, ours) for harness in HARNESSES]
+        # The layout before there were harness folders: one tree, and Claude Code the only agent.
+        return [("claude", ours)]
     stray = [
-        file
-        for file in ours
-        if not any(file.path.startswith(f"{policies}/{h}/") for h in (*present, "helpers"))
+        file for file in ours if not any(file.path.startswith(f"{policies}/{h}/") for h in present)
     ]
     findings.warnings.extend(
         Diagnostic(
@@ -148,6 +165,7 @@ def _plan(
     layer: Layer,
     harness: str,
     own: list[SourceFile],
+    *,
     files: list[SourceFile],
     prefix: str,
     rulebook: Rulebook,

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from cupcake.engine.policy.yaml_text import YamlProblem, parse_yaml
+from cupcake.engine.policy.yaml_text import YamlProblem, YamlText, parse_yaml
 
 _PACKAGE = re.compile(r"^package[ \t]+([a-zA-Z0-9._]+)", re.MULTILINE)
 
@@ -100,7 +100,6 @@ class Head:
     has_metadata: bool
     routing: Routing | None
     metadata_row: int = 0
-    title: str = ""
 
 
 class BadMetadata(ValueError):
@@ -124,11 +123,10 @@ def read_head(text: str) -> Head:
     block, row = _block(text)
     if block is None:
         return Head(package, package_row, False, None)
-    loaded = _load(block, row)
-    if loaded is None:
+    document = _load(block, row)
+    if document.value is None:
         return Head(package, package_row, False, None, row)
-    routing, title = _fields(loaded, row)
-    return Head(package, package_row, True, routing, row, title)
+    return Head(package, package_row, True, _routing(document, row), row)
 
 
 def _block(text: str) -> tuple[str | None, int]:
@@ -153,57 +151,48 @@ def _block(text: str) -> tuple[str | None, int]:
     return "\n".join(lines), start
 
 
-def _load(block: str, row: int) -> dict[str, Any] | None:
+def _load(block: str, row: int) -> YamlText:
     try:
-        loaded = parse_yaml(block).value
+        document = parse_yaml(block)
     except YamlProblem as error:
         raise BadMetadata(f"the METADATA block is {error}", row + error.row - 1) from None
-    if loaded is None:
-        return None
-    if not isinstance(loaded, dict):
+    if document.value is not None and not isinstance(document.value, dict):
         raise BadMetadata("the METADATA block must be a YAML mapping", row)
-    return loaded
+    return document
 
 
-def _fields(loaded: dict[str, Any], row: int) -> tuple[Routing | None, str]:
+def _routing(document: YamlText, row: int) -> Routing | None:
+    """`custom.routing`, None when absent; raises BadMetadata for any field of a wrong type."""
+
+    def read(kind: type, what: str, *path: str) -> Any:
+        value = document.value
+        for step in path:
+            value = None if value is None else value.get(step)
+        if value is not None and not isinstance(value, kind):
+            raise fault(f"must be {what}", *path)
+        return value
+
+    def strings(*path: str) -> tuple[str, ...]:
+        value = read(list, "a list of strings", *path) or ()
+        if not all(isinstance(item, str) for item in value):
+            raise fault("must be a list of strings", *path)
+        return tuple(dict.fromkeys(value))
+
+    def fault(text: str, *path: str) -> BadMetadata:
+        place = row + document.row_of(*path) - 1
+        return BadMetadata(f"{'.'.join(path)} in the METADATA block {text}", place)
+
     for name in ("scope", "title"):
-        _optional(loaded, name, str, "a string", row)
+        read(str, "a string", name)
     for name in ("authors", "organizations"):
-        _strings(loaded, name, row, name)
-    custom = _optional(loaded, "custom", dict, "a mapping", row)
-    if custom is None:
-        return None, str(loaded.get("title") or "")
+        read(list, "a list", name)
+    read(dict, "a mapping", "custom")
     for name in ("severity", "id"):
-        _optional(custom, name, str, "a string", row, prefix="custom.")
-    section = _optional(custom, "routing", dict, "a mapping", row, prefix="custom.")
-    if section is None:
-        return None, str(loaded.get("title") or "")
-    routing = Routing(
-        *(
-            _strings(section, name, row, f"custom.routing.{name}")
-            for name in ("required_events", "required_tools", "required_signals")
-        )
+        read(str, "a string", "custom", name)
+    if read(dict, "a mapping", "custom", "routing") is None:
+        return None
+    return Routing(
+        events=strings("custom", "routing", "required_events"),
+        tools=strings("custom", "routing", "required_tools"),
+        signals=strings("custom", "routing", "required_signals"),
     )
-    return routing, str(loaded.get("title") or "")
-
-
-def _optional(
-    section: dict[str, Any], name: str, kind: type, what: str, row: int, *, prefix: str = ""
-) -> Any:
-    value = section.get(name)
-    if value is not None and not isinstance(value, kind):
-        raise BadMetadata(f"{prefix}{name} in the METADATA block must be {what}", row)
-    return value
-
-
-def _strings(section: dict[str, Any], name: str, row: int, shown: str) -> tuple[str, ...]:
-    value = section.get(name)
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise BadMetadata(
-            f"{shown} in the METADATA block must be a list of strings",
-            row,
-            f'write {name}: ["..."]',
-        )
-    return tuple(dict.fromkeys(value))

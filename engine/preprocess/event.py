@@ -51,8 +51,9 @@ _OPENCODE_TOOLS = {
     "webfetch": "WebFetch",
     "task": "Task",
 }
-_SPELLINGS = (
-    ("hook_event_name", "hookEventName"),
+_EVENT_NAME = (("hook_event_name", "hookEventName"),)
+_ALL_SPELLINGS = (
+    *_EVENT_NAME,
     ("session_id", "sessionId"),
     ("transcript_path", "transcriptPath"),
     ("permission_mode", "permissionMode"),
@@ -60,7 +61,7 @@ _SPELLINGS = (
 
 
 def clean_event(harness: str, event: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """A shallow copy without reserved keys and with both spellings of the common fields, plus warnings.
+    """A shallow copy without reserved keys and with both spellings of the event's name, plus warnings.
 
     OpenCode's `tool`, `args` and `result` are given their common names here, because routing needs them.
     """
@@ -71,7 +72,8 @@ def clean_event(harness: str, event: dict[str, Any]) -> tuple[dict[str, Any], li
         cleaned = {key: value for key, value in event.items() if key not in _RESERVED}
         taken = ", ".join(key for key in event if key in _RESERVED)
         warnings.append(f"the event set reserved keys ({taken}); they were removed")
-    for snake, camel in _SPELLINGS:
+    # Old policies read the event's name in camelCase; Factory's own events have nothing else.
+    for snake, camel in _ALL_SPELLINGS if harness == "factory" else _EVENT_NAME:
         if snake in cleaned:
             if camel not in cleaned:
                 cleaned[camel] = cleaned[snake]
