@@ -7,12 +7,13 @@ and groups the rules.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
 from cupcake.engine.builtins.registry import REGISTRY
 from cupcake.engine.builtins.types import Builtin
-from cupcake.engine.errors import CompileErrors
+from cupcake.engine.errors import CompileErrors, Diagnostic
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Checked, CheckedQuery, GroupKind, Path, RuleGroup
 from cupcake.engine.rego.conflicts import (
@@ -31,8 +32,23 @@ from cupcake.engine.rego.resolve import (
     visible_names,
 )
 from cupcake.engine.rego.rewrite import Rewriter, dotted
-from cupcake.engine.rego.safety import Orderer, order_rule
+from cupcake.engine.rego.safety import Orderer, Uses, body_uses, order_rule
 from cupcake.engine.rego.typecheck import TypeChecker
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleResult:
+    """What `check` made of one module, with all that it depended on; reusable while that is equal."""
+
+    module: ast.Module
+    context: tuple[object, ...]
+    checked: ast.Module
+    written: tuple[Mapping[str, str], ...]
+    found: tuple[Diagnostic, ...]
+
+
+# By `id` of the parsed module; the result holds the module, so that an id cannot be taken over.
+ModuleCache: TypeAlias = dict[int, ModuleResult]
 
 
 def check(
@@ -44,69 +60,114 @@ def check(
     strict: bool = False,
     query_package: str = "",
     query_imports: Sequence[ast.Import] = (),
+    cache: ModuleCache | None = None,
 ) -> Checked:
     """Check `modules` (and `query`) and bring them into the checked form.
 
     `data_paths` is the top-level tree of the base document, for conflicts between rules and data; `query_package` is a
-    dotted package whose rules the query sees by their short names. Raises CompileErrors with all
-    errors in source order.
+    dotted package whose rules the query sees by their short names. With a `cache`, modules that are the
+    same objects as before are not worked on again; entries of modules that are gone are dropped.
+    Raises CompileErrors with all errors in source order.
     """
     problems = Problems()
     ordered_modules = sorted(modules, key=lambda m: m.file)
-    builtins = {**REGISTRY, **{b.name: b for b in extra_builtins}}
-    signatures = Signatures(_function_arities(ordered_modules), builtins)
-    exports = package_exports(ordered_modules)
-
-    def is_relation(operator: ast.Ref) -> bool:
-        builtin = builtins.get(dotted(operator))
-        return builtin is not None and builtin.relation
-
-    metadata = MetadataIndex(ordered_modules)
+    front = _FrontEnd(ordered_modules, tuple(extra_builtins), strict)
+    results: ModuleCache = {}
+    written: dict[int, Mapping[str, str]] = {}
     checked_modules: list[ast.Module] = []
-    written: dict[int, dict[str, str]] = {}
     for module in ordered_modules:
-        check_module(module, problems)
-        names = visible_names(
-            module.package.terms, exports[module.package.terms], module.imports
-        )
-        rules: list[ast.Rule] = []
-        for rule in module.rules:
-            before = len(problems)
-            v1 = strict or module.rego_version != "v0"
-            rewriter = Rewriter(names, signatures, problems, v1=v1, strict=strict)
-            rewriter.metadata = partial(metadata.constant, module=module, rule=rule)
-            new = rewriter.rule(rule)
-            if len(problems) == before:
-                new = order_rule(new, rewriter.written, is_relation, problems)
-            rules.append(new)
-            written[id(new)] = rewriter.written
-        if strict:
-            check_unused_imports(names, problems)
-        checked_modules.append(replace(module, rules=tuple(rules)))
+        result = front.module(module, None if cache is None else cache.get(id(module)))
+        results[id(module)] = result
+        problems.extend(result.found)
+        checked_modules.append(result.checked)
+        for rule, names in zip(result.checked.rules, result.written, strict=True):
+            written[id(rule)] = names
+    if cache is not None:
+        cache.clear()
+        cache.update(results)
 
     groups, extra_defaults = group_rules(checked_modules)
     check_conflicts(groups, extra_defaults, data_paths, written, problems)
     check_packages(groups, checked_modules, problems)
     checked_query: CheckedQuery | None = None
-    query_written: dict[str, str] = {}
+    query_written: Mapping[str, str] = {}
     if query is not None:
-        names = _query_names(query_package, exports, query_imports)
-        rewriter = Rewriter(names, signatures, problems)
-        before = len(problems)
-        body, variables = rewriter.query(query)
-        if len(problems) == before:
-            body = Orderer(rewriter.written, is_relation, problems).body(body, set())
-        checked_query = CheckedQuery(body, variables)
-        query_written = rewriter.written
+        visible = _query_names(query_package, front.exports, query_imports)
+        checked_query, query_written = front.query(query, visible, problems)
     if check_recursion(groups, written, problems) and not len(problems):
         # Types presuppose a program that is sound otherwise; errors on top of errors help nobody.
-        checker = TypeChecker(groups, builtins, written, problems)
+        checker = TypeChecker(groups, front.builtins, written, problems)
         checker.check_all()
         if checked_query is not None:
             checker.check_query(checked_query.body, query_written)
     if len(problems):
         raise CompileErrors(problems.ordered())
     return Checked(groups, checked_query, tuple(checked_modules))
+
+
+class _FrontEnd:
+    """The stages that look at one module at a time, and what they know of the others."""
+
+    def __init__(
+        self, modules: Sequence[ast.Module], extra: tuple[Builtin, ...], strict: bool
+    ) -> None:
+        self.extra = extra
+        self.strict = strict
+        self.builtins: dict[str, Builtin] = {**REGISTRY, **{b.name: b for b in extra}}
+        functions = _function_arities(modules)
+        self.signatures = Signatures(functions, self.builtins)
+        self.known = frozenset(functions.items())
+        self.exports = package_exports(modules)
+        self.metadata = MetadataIndex(modules)
+
+    def is_relation(self, operator: ast.Ref) -> bool:
+        builtin = self.builtins.get(dotted(operator))
+        return builtin is not None and builtin.relation
+
+    def module(self, module: ast.Module, before: ModuleResult | None) -> ModuleResult:
+        """The checked module; `before` is the result of an earlier run, used if nothing changed."""
+        exports = frozenset(self.exports[module.package.terms])
+        context = (self.known, exports, self.extra, self.strict)
+        if before is not None and before.module is module and before.context == context:
+            return before
+        problems = Problems()
+        check_module(module, problems)
+        names = visible_names(module.package.terms, exports, module.imports)
+        v1 = self.strict or module.rego_version != "v0"
+        rules: list[ast.Rule] = []
+        written: list[Mapping[str, str]] = []
+        uses_metadata = False
+        for rule in module.rules:
+            errors = len(problems)
+            rewriter = Rewriter(names, self.signatures, problems, v1=v1, strict=self.strict)
+            rewriter.metadata = partial(self.metadata.constant, module=module, rule=rule)
+            new = rewriter.rule(rule)
+            if len(problems) == errors:
+                new = order_rule(new, rewriter.written, self.is_relation, problems)
+            rules.append(new)
+            written.append(rewriter.written)
+            uses_metadata = uses_metadata or rewriter.uses_metadata
+        if self.strict:
+            check_unused_imports(names, problems)
+        # Annotations of other modules show in `rego.metadata.chain()`: such a result is never reused.
+        kept = () if uses_metadata else context
+        return ModuleResult(
+            module, kept, replace(module, rules=tuple(rules)), tuple(written), problems.ordered()
+        )
+
+    def query(
+        self, query: ast.Body, names: ModuleNames, problems: Problems
+    ) -> tuple[CheckedQuery, Mapping[str, str]]:
+        errors = len(problems)
+        rewriter = Rewriter(names, self.signatures, problems)
+        body, variables = rewriter.query(query)
+        if len(problems) == errors:
+            orderer = Orderer(rewriter.written, self.is_relation, problems)
+            body = orderer.body(body, set())
+        uses = Uses()
+        body_uses(body, uses)
+        shown = tuple((name, var) for name, var in variables if var.name in uses.plain)
+        return CheckedQuery(body, shown), rewriter.written
 
 
 def _query_names(

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Path, RuleGroup
+from cupcake.engine.rego.local_names import COMPILE_ERROR
 from cupcake.engine.rego.resolve import ROOTS, ModuleNames, Problems, import_name, is_syntax_import
-from cupcake.engine.rego.rewrite import COMPILE_ERROR, TYPE_ERROR
+from cupcake.engine.rego.rewrite import TYPE_ERROR
 
 _ILLEGAL_DEFAULT: dict[type, str] = {
     ast.Var: "var",
@@ -177,9 +178,7 @@ def check_conflicts(
             )
         if data_paths is not None and _exists(data_paths, path):
             text = "/".join(str(p) for p in path)
-            problems.add(
-                TYPE_ERROR, f"conflicting rule for data path {text} found", whole[0].loc
-            )
+            problems.add(TYPE_ERROR, f"conflicting rule for data path {text} found", whole[0].loc)
 
 
 def check_packages(

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 
 from cupcake.engine.builtins.registry import UNSERVED, explain_missing
 from cupcake.engine.rego import ast
+from cupcake.engine.rego.local_names import COMPILE_ERROR, REDECLARED, Locals
 from cupcake.engine.rego.metadata import CALLS as METADATA_CALLS
 from cupcake.engine.rego.resolve import (
     ROOTS,
@@ -27,15 +28,8 @@ from cupcake.engine.rego.resolve import (
 )
 from cupcake.engine.rego.type_rules import have_text, literal_type, type_text
 
-COMPILE_ERROR = "rego_compile_error"
 TYPE_ERROR = "rego_type_error"
 
-_REDECLARED = {
-    "seen": "var {} referenced above",
-    "assigned": "var {} assigned above",
-    "declared": "var {} declared above",
-    "arg": "arg {} redeclared",
-}
 _KIND_NAMES: dict[type, str] = {
     ast.Null: "null",
     ast.Boolean: "boolean",
@@ -65,8 +59,8 @@ def dotted(operator: ast.Ref) -> str:
     return ".".join(parts)
 
 
-class Rewriter:
-    """Rewrites one rule (with its `else` chain) or one query; `written` maps locals to written names."""
+class Rewriter(Locals):
+    """Rewrites one rule (with its `else` chain) or one query."""
 
     def __init__(
         self,
@@ -77,104 +71,14 @@ class Rewriter:
         v1: bool = True,
         strict: bool = False,
     ) -> None:
-        self.names = names
+        super().__init__(names, problems, v1=v1)
         self.signatures = signatures
-        self.problems = problems
-        self.written: dict[str, str] = {}
+        self.strict = strict
         self.prelude: list[ast.Expr] = []
-        self.occurred: set[str] = set()
         self.undeclared: list[ast.Var] = []
         self.hidden: set[str] = set()
-        self.read: set[str] = set()
-        self.assigned: list[tuple[str, ast.Var]] = []
-        self.v1 = v1
-        self.strict = strict
+        self.uses_metadata = False
         self.metadata: Callable[[str], ast.Term] | None = None
-
-    # -- names ---------------------------------------------------------------------------------
-
-    def fresh(self, written: str, loc: ast.Location) -> ast.Var:
-        name = f"__local{len(self.written)}__"
-        self.written[name] = written
-        return ast.Var(name, loc)
-
-    def generated(self, loc: ast.Location) -> ast.Var:
-        return self.fresh("", loc)
-
-    def declare(self, var: ast.Var, scope: Scope, how: str, loc: ast.Location) -> ast.Var:
-        """Introduce `var` in `scope`; a second introduction is an error at `loc`."""
-        name = var.name
-        if name.startswith("$"):
-            return self.fresh("_", var.loc)
-        if name in ROOTS and self.v1:
-            self.problems.add(
-                COMPILE_ERROR,
-                f"variables must not shadow {name} (use a different variable name)",
-                loc,
-            )
-        before = scope.how.get(name)
-        if before is not None:
-            self.problems.add(COMPILE_ERROR, _REDECLARED[before].format(name), loc)
-        local = self.fresh(name, var.loc)
-        scope.names[name] = local
-        scope.how[name] = how
-        if how == "assigned":
-            self.assigned.append((local.name, var))
-        return local
-
-    def var(self, term: ast.Var, scope: Scope) -> ast.Term:
-        name = term.name
-        self.occurred.add(name)
-        found = scope.names.get(name)
-        if found is None and scope.parent is not None:
-            found = scope.parent.lookup(name)
-            if found is not None and name not in scope.how and self._implicit(scope, name):
-                scope.how[name] = "seen"
-        if found is not None:
-            self.read.add(found.name)
-            return ast.Var(found.name, term.loc)
-        if name.startswith("$"):
-            return self.fresh("_", term.loc)
-        absolute = self._global(name, scope)
-        if absolute is not None:
-            head = absolute[0]
-            if len(absolute) == 1:
-                return ast.Var(head.name if isinstance(head, ast.Var) else name, term.loc)
-            return ast.Ref(absolute, term.loc)
-        if name in ROOTS:
-            return term
-        return self._implicit_local(term, scope)
-
-    def _global(self, name: str, scope: Scope) -> tuple[ast.Term, ...] | None:
-        absolute = self.names.visible.get(name)
-        if absolute is None or scope.hides(name):
-            return None
-        self.names.used.add(name)
-        return absolute
-
-    def _implicit(self, scope: Scope, name: str) -> bool:
-        level = scope.parent
-        while level is not None:
-            if name in level.names:
-                return level.how.get(name) == "seen"
-            level = level.parent
-        return False
-
-    def _implicit_local(self, term: ast.Var, scope: Scope) -> ast.Var:
-        """A name that nothing declares belongs to the outermost level that uses it outside closures."""
-        name = term.name
-        target = scope
-        level = scope.parent
-        while level is not None:
-            if name in level.outside and name not in level.declared:
-                target = level
-            level = level.parent
-        local = self.fresh(name, term.loc)
-        target.names[name] = local
-        target.how[name] = "seen"
-        if target is not scope:
-            scope.how.setdefault(name, "seen")
-        return local
 
     # -- terms ---------------------------------------------------------------------------------
 
@@ -207,9 +111,7 @@ class Rewriter:
 
     def ref(self, term: ast.Ref, scope: Scope) -> ast.Term:
         head = self.term(term.terms[0], scope)
-        rest = [
-            t if type(t) is ast.String else self.term(t, scope) for t in term.terms[1:]
-        ]
+        rest = [t if type(t) is ast.String else self.term(t, scope) for t in term.terms[1:]]
         start = head.terms if isinstance(head, ast.Ref) else (head,)
         return ast.Ref((*start, *rest), term.loc)
 
@@ -267,7 +169,7 @@ class Rewriter:
         if scope.hides(name) and scope.lookup(name) is not None:
             self.hidden.add(dotted(operator))
             return operator
-        absolute = self._global(name, scope)
+        absolute = self.visible(name, scope)
         if absolute is None:
             return operator
         return ast.Ref((*absolute, *operator.terms[1:]), operator.loc)
@@ -321,7 +223,10 @@ class Rewriter:
         if self.metadata is None or not isinstance(head, ast.Var) or head.name != "rego":
             return None
         name = dotted(call.operator)
-        return self.metadata(name) if name in METADATA_CALLS else None
+        if name not in METADATA_CALLS:
+            return None
+        self.uses_metadata = True
+        return self.metadata(name)
 
     def nested_call(self, term: ast.Call, scope: Scope) -> ast.Term:
         constant = self.constant(term)
@@ -366,7 +271,7 @@ class Rewriter:
         if isinstance(kind, ast.SomeDecl):
             self.some(kind, expr, scope)
             return
-        if is_print(kind) and self._global("print", scope) is None:
+        if is_print(kind) and self.visible("print", scope) is None:
             self.printed(kind, scope)
             return
         saved, self.prelude = self.prelude, []
@@ -405,7 +310,7 @@ class Rewriter:
             if found is not None:
                 self.read.add(found.name)
             else:
-                self._global(name, scope)
+                self.visible(name, scope)
 
     def side(self, term: ast.Term, scope: Scope) -> ast.Term:
         """One side of a unification: a relation call stays a call here, `unify` lowers it."""
@@ -458,9 +363,7 @@ class Rewriter:
         if isinstance(term, ast.Var):
             return self.declare(term, scope, "assigned", term.loc)
         if isinstance(term, ast.Array):
-            return ast.Array(
-                tuple([self.target_item(t, scope) for t in term.items]), term.loc
-            )
+            return ast.Array(tuple([self.target_item(t, scope) for t in term.items]), term.loc)
         if isinstance(term, ast.Object):
             return ast.Object(
                 tuple([(self.term(k, scope), self.target_item(v, scope)) for k, v in term.pairs]),
@@ -482,7 +385,7 @@ class Rewriter:
             # Used in closures only: each closure owns its own; here the name only hides globals.
             before = scope.how.get(name.name)
             if before is not None:
-                self.problems.add(COMPILE_ERROR, _REDECLARED[before].format(name.name), expr.loc)
+                self.problems.add(COMPILE_ERROR, REDECLARED[before].format(name.name), expr.loc)
             scope.how[name.name] = "declared"
             self.undeclared.append(ast.Var(name.name, expr.loc))
 
@@ -565,7 +468,7 @@ class Rewriter:
             return None
         if dotted(ref) not in self.signatures.builtins:
             return None
-        if scope.lookup(head.name) is not None or self._global(head.name, scope) is not None:
+        if scope.lookup(head.name) is not None or self.visible(head.name, scope) is not None:
             return None
         return ref if all(isinstance(t, ast.String) for t in ref.terms[1:]) else None
 
@@ -688,4 +591,3 @@ class Rewriter:
         scope = Scope(None, declared_names(body), frozenset(outside))
         _, done = self.level((), body, scope)
         return done, tuple((n, v) for n, v in scope.names.items())
-

@@ -317,9 +317,7 @@ class Orderer:
             return expr
         else:
             new = self.in_term(kind, bound)
-        withs = tuple(
-            ast.With(w.target, self.in_term(w.value, bound), w.loc) for w in expr.withs
-        )
+        withs = tuple(ast.With(w.target, self.in_term(w.value, bound), w.loc) for w in expr.withs)
         return replace(expr, kind=new, withs=withs)
 
     def in_term(self, term: ast.Term, bound: set[str]) -> ast.Term:
@@ -369,7 +367,9 @@ class Orderer:
                 ref_outputs(term, inside, can)
                 if not can <= inside:
                     local = self.fresh(term)
-                    moved.append(ast.Expr(ast.Unify(local, term), loc=term_loc(term), generated=True))
+                    moved.append(
+                        ast.Expr(ast.Unify(local, term), loc=term_loc(term), generated=True)
+                    )
                     term = ast.Var(local.name, local.loc)
             done.append(term)
         ordered = self.body((*body, *moved), bound)

@@ -188,7 +188,9 @@ def type_text(t: ty.Type) -> str:
         case ty.SetOf():
             return f"set[{type_text(t.of)}]"
         case ty.ObjectOf():
-            pairs = ", ".join(f"{k}: {type_text(v)}" for k, v in sorted(t.static, key=lambda p: p[0]))
+            pairs = ", ".join(
+                f"{k}: {type_text(v)}" for k, v in sorted(t.static, key=lambda p: p[0])
+            )
             static = f"<{pairs}>" if t.static else ""
             dynamic = ""
             if t.dynamic_key is not None:

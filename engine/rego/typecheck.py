@@ -90,9 +90,7 @@ class TypeChecker:
         env: Env = {}
         head = rule.head
         self.body(rule.body, env)
-        operands = [
-            self.term(t, env) for t in head.ref.terms[1 + len(group.path) :]
-        ]
+        operands = [self.term(t, env) for t in head.ref.terms[1 + len(group.path) :]]
         if head.key is not None:
             value: ty.Type = ty.SetOf(self.term(head.key, env))
         else:

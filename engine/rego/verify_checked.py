@@ -45,9 +45,7 @@ def verify(checked: Checked, extra_builtins: Collection[str] = ()) -> None:
 
 
 class _Verifier:
-    def __init__(
-        self, functions: set[tuple[object, ...]], extra_builtins: Collection[str]
-    ) -> None:
+    def __init__(self, functions: set[tuple[object, ...]], extra_builtins: Collection[str]) -> None:
         self.functions = functions
         self.extra = extra_builtins
 
