@@ -337,7 +337,7 @@ class TermParser(TokenReader):
             if "." in digits or not (bad or self.kinds[self.pos] == "number"):
                 raise self.unexpected("expected number")
             if bad:
-                del self.tokens.problems[self.pos]
+                self.tokens.problems.pop(self.pos, None)  # a second reading finds none
             text += "0."
         elif self.kinds[self.pos] != "number":
             raise self.unexpected("expected number")

@@ -130,8 +130,12 @@ class TokenReader:
             raise self._too_deep()
 
     def _starts_ref(self, at: int) -> bool:
-        """Whether the keyword at `at` is but the first word of a ref, as in `every.day`."""
-        return self.kinds[at + 1] in (".", "[") and self.gaps[at + 1] == TIGHT
+        """Whether `at` is a keyword that is but the first word of a ref, as in `every.day`."""
+        return (
+            self.kinds[at] in KEYWORDS_V1
+            and self.kinds[at + 1] in (".", "[")
+            and self.gaps[at + 1] == TIGHT
+        )
 
     def _var(self, at: int) -> ast.Var:
         name = self.texts[at]
