@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 class Artifact:
     """A compiled policy.
 
-    `wasm`: the module in OPA's ABI 1.3 (imports `env.memory`); `wasm_owned`: the same module owning its
-    memory (copy-on-write start image, what our VM runs). `entrypoints`: names such as
+    `wasm`: the module in OPA's ABI 1.3 (imports `env.memory`). What our VM runs: `wasm_owned`, the policy alone, which
+    imports memory and functions of `core`, the runtime as a module (one object for all artifacts of a process; compiled
+    once a machine). `entrypoints`: names such as
     "cupcake/system/evaluate" in id order. `builtins`: host builtins that the module calls, name -> id.
     `source_map`: wasm function name -> "file:row". `data`: the base document as JSON text (also
     laid out inside the module).
@@ -28,8 +29,14 @@ class Artifact:
     data: bytes = b"{}"
     source_map: Mapping[str, str] = field(default_factory=dict)
     capabilities: tuple[str, ...] = ()
+    core: bytes = b""
 
     @property
     def digest(self) -> str:
-        """SHA-256 hex of the module that runs; the key of the compiled-module cache."""
+        """SHA-256 hex of the module that runs (it names its core by digest): the key of the compiled-module cache."""
         return hashlib.sha256(self.wasm_owned).hexdigest()
+
+    @property
+    def core_digest(self) -> str:
+        """SHA-256 hex of the core."""
+        return hashlib.sha256(self.core).hexdigest()

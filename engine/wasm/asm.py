@@ -5,7 +5,8 @@ All values are i32. It knows nothing of Rego or the runtime; it must not be reus
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from cupcake.engine.wasm import opcodes as op
 from cupcake.engine.wasm.errors import CodegenError
@@ -18,11 +19,14 @@ MAX_BODY = 7_000_000
 
 @dataclass(frozen=True, slots=True)
 class Relocation:
-    """Where a function or type index belongs: `symbol` is a function's name, or for a type `n`, its number of i32
-    parameters, with an i32 result."""
+    """Where an index belongs that the linker knows. `call`: the function `symbol`, behind the call opcode. `indirect`: the
+    type of `number` i32 parameters and an i32 result, behind the opcode and before the table's number (0 in `body`).
+    `global`: the policy's global `number`."""
 
     offset: int
-    symbol: str | int
+    kind: Literal["call", "indirect", "global"]
+    symbol: str = ""
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +92,11 @@ class Assembler:
 
     def get_global(self, index: int) -> None:
         self.out.append(op.GLOBAL_GET)
-        self.out += uleb(index)
+        self.relocations.append(Relocation(len(self.out), "global", number=index))
 
     def set_global(self, index: int) -> None:
         self.out.append(op.GLOBAL_SET)
-        self.out += uleb(index)
+        self.relocations.append(Relocation(len(self.out), "global", number=index))
 
     def const(self, value: int) -> None:
         self.out.append(op.I32_CONST)
@@ -111,12 +115,12 @@ class Assembler:
 
     def call(self, symbol: str) -> None:
         self.out.append(op.CALL)
-        self.relocations.append(Relocation(len(self.out), symbol))
+        self.relocations.append(Relocation(len(self.out), "call", symbol))
 
     def call_indirect(self, params: int) -> None:
         """Through the table; the entry's number is on the stack behind `params` i32 arguments."""
         self.out.append(op.CALL_INDIRECT)
-        self.relocations.append(Relocation(len(self.out), params))
+        self.relocations.append(Relocation(len(self.out), "indirect", number=params))
         self.out.append(0)
 
     def block(self) -> int:
@@ -173,5 +177,5 @@ class Assembler:
             self.params,
             self.results,
             head + bytes(self.out),
-            tuple(Relocation(r.offset + shift, r.symbol) for r in self.relocations),
+            tuple(replace(r, offset=r.offset + shift) for r in self.relocations),
         )

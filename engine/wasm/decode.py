@@ -150,9 +150,14 @@ class _Reader:
         return Global(self.global_type(), self.constant())
 
     def element(self) -> ElementSegment:
-        if self.u32() != 0:
+        form = self.u32()
+        if form not in (0, 2):
             raise self.fail("unsupported element segment")
-        return ElementSegment(self.constant(), self.vector(self.u32))
+        table = self.u32() if form == 2 else 0
+        offset = self.constant()
+        if form == 2 and self.byte() != 0:
+            raise self.fail("unsupported element kind")
+        return ElementSegment(offset, self.vector(self.u32), table)
 
     def data_segment(self) -> DataSegment:
         if self.u32() != 0:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from cupcake.engine.wasm import opcodes as op
 from cupcake.engine.wasm.leb128 import sleb, uleb
 from cupcake.engine.wasm.module import (
+    ElementSegment,
     FuncType,
     GlobalType,
     Import,
@@ -37,7 +38,7 @@ def encode(module: Module) -> bytes:
     _section(
         out,
         9,
-        [b"\0" + _const(op.I32, e.offset) + _vector([uleb(f) for f in e.funcs]) for e in module.elements],
+        [_element(e) for e in module.elements],
     )
     _section(out, 10, [uleb(len(c.body)) + c.body for c in module.codes])
     _section(
@@ -88,6 +89,14 @@ def _const(value_type: int, value: int) -> bytes:
     if value_type == op.I32 and value >= 1 << 31:
         value -= 1 << 32
     return bytes((opcode,)) + sleb(value) + bytes((op.END,))
+
+
+def _element(e: ElementSegment) -> bytes:
+    items = _vector([uleb(f) for f in e.funcs])
+    if e.table == 0:
+        return b"\0" + _const(op.I32, e.offset) + items
+    # Form 2 names the table, and the kind of its elements (0, functions).
+    return b"\x02" + uleb(e.table) + _const(op.I32, e.offset) + b"\0" + items
 
 
 def _import(i: Import) -> bytes:

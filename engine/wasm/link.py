@@ -1,7 +1,5 @@
-"""Joins generated functions with the runtime: what is not reached is left out, the rest renumbered.
-
-One module, two forms of the same code: `abi` imports its memory as OPA's ABI wants; `owned` defines and exports it, so
-that an instance starts from a copy-on-write image. The runtime's start function is left out: wasm-ld makes it to zero
+"""Joins generated functions with the runtime into the one module of OPA's ABI: what is not reached is left out, the rest
+renumbered. (What our own VM runs is made by `split.py`.) The runtime's start function is left out: wasm-ld makes it to zero
 the uninitialised data of an imported memory, ours is always new (and the variables that we set would be lost). It must not change any instruction but the indices in calls.
 """
 
@@ -54,44 +52,42 @@ RUNTIME_EXPORTS = (
     "opa_heap_blocks_restore",
     "opa_heap_stash_clear",
 )
-# What our VM uses of an owned module.
-OWNED_EXPORTS = (
-    "opa_eval",
-    "opa_malloc",
-    "opa_heap_ptr_get",
-    "opa_value_parse",
-    "opa_value_dump",
-    "builtins",
-    "entrypoints",
-)
 HOST_CALLS = {
     f"opa_builtin{n}": FuncType((op.I32,) * (n + 2), (op.I32,)) for n in range(MAX_HOST_ARGS + 1)
 }
-_PAGE = 65536
-# Pages behind the static data that an owned instance has from the start: most evaluations never grow memory.
-# SDKs make the memory of the other form themselves, often small.
-_HEADROOM = 8
+PAGE = 65536
 
 
-@dataclass(frozen=True, slots=True)
-class Linked:
-    abi: bytes
-    owned: bytes
+def link(generated: Generated, image: RuntimeImage) -> bytes:
+    """The module that imports `env.memory`. LinkError when the runtime lacks a function."""
+    return encode(_Linker(generated, image).module())
 
 
-def link(generated: Generated, image: RuntimeImage) -> Linked:
-    """Both forms of the module. LinkError when the runtime lacks a function."""
-    return Linked(
-        encode(_Linker(generated, image, owned=False).module()),
-        encode(_Linker(generated, image, owned=True).module()),
-    )
+def data_segments(generated: Generated, runtime: Iterable[DataSegment]) -> tuple[DataSegment, ...]:
+    """The runtime's segments with its variables set, then the policy's. A variable in zeroed memory gets a segment of
+    its own; no two segments overlap."""
+    words = dict(generated.words)
+    segments: list[DataSegment] = []
+    for segment in runtime:
+        inside = [a for a in words if segment.offset <= a <= segment.offset + len(segment.data) - 4]
+        if inside:
+            data = bytearray(segment.data)
+            for address in inside:
+                at = address - segment.offset
+                data[at : at + 4] = (words.pop(address) & 0xFFFFFFFF).to_bytes(4, "little")
+            segment = DataSegment(segment.offset, bytes(data))
+        segments.append(segment)
+    for address, value in words.items():
+        segments.append(DataSegment(address, (value & 0xFFFFFFFF).to_bytes(4, "little")))
+    segments.append(DataSegment(generated.data_base, generated.data))
+    return tuple(sorted(segments, key=lambda s: s.offset))
 
 
 class _Linker:
-    """One form of one module."""
+    """One module."""
 
-    def __init__(self, generated: Generated, image: RuntimeImage, *, owned: bool) -> None:
-        self.generated, self.image, self.owned = generated, image, owned
+    def __init__(self, generated: Generated, image: RuntimeImage) -> None:
+        self.generated, self.image = generated, image
         self.types = list(image.module.types)
         self.generated_by_name = {f.name: f for f in generated.functions}
         self.n_imports = len(image.func_imports)
@@ -105,7 +101,7 @@ class _Linker:
     def module(self) -> Module:
         """The linked module."""
         image, generated = self.image, self.generated
-        exports = list(OWNED_EXPORTS if self.owned else (*POLICY_EXPORTS, *RUNTIME_EXPORTS))
+        exports = [*POLICY_EXPORTS, *RUNTIME_EXPORTS]
         self._reach(exports)
         kept_imports = [i for i in range(self.n_imports) if i in self.reached]
         extra = [name for name in self.extra_imports if name in self.reached_names]
@@ -125,19 +121,17 @@ class _Linker:
             Global(GlobalType(op.I32, False), abi.OPA_ABI_VERSION),
             Global(GlobalType(op.I32, False), abi.OPA_ABI_MINOR),
         ]
-        pages = generated.heap_start // _PAGE + 1
-        memory = Limits(pages + _HEADROOM if self.owned else pages)
+        # No headroom: SDKs make the memory themselves, often small.
+        memory = Limits(generated.heap_start // PAGE + 1)
         func_imports = [image.func_imports[i] for i in kept_imports]
         func_imports += [
             Import("env", name, "func", self._type_index(self.extra_imports[name])) for name in extra
         ]
-        memory_import = () if self.owned else (Import("env", "memory", "memory", memory),)
         return Module(
             types=tuple(self.types),
-            imports=(*memory_import, *func_imports),
+            imports=(Import("env", "memory", "memory", memory), *func_imports),
             codes=tuple(codes),
             tables=self._tables(),
-            memories=(memory,) if self.owned else (),
             globals=tuple(globals_),
             exports=(
                 Export("memory", "memory", 0),
@@ -146,7 +140,7 @@ class _Linker:
                 Export("opa_wasm_abi_minor_version", "global", version + 1),
             ),
             elements=tuple(self._elements(names, number)),
-            data=tuple(self._data()),
+            data=data_segments(generated, image.module.data),
         )
 
     # -- reachability ---------------------------------------------------------------------------------------
@@ -187,10 +181,10 @@ class _Linker:
     def _policy_targets(self, function: Assembled) -> list[int | str]:
         targets: list[int | str] = []
         for relocation in function.relocations:
-            if isinstance(relocation.symbol, str):
+            if relocation.kind == "call":
                 targets.append(self._resolve(relocation.symbol))
-            else:
-                self.indirect.add(_value_type(relocation.symbol))
+            elif relocation.kind == "indirect":
+                self.indirect.add(value_type(relocation.number))
         return targets
 
     def _runtime_targets(self, index: int) -> list[int | str]:
@@ -215,7 +209,7 @@ class _Linker:
 
     def _type_of(self, function: int | str) -> FuncType:
         if isinstance(function, str):
-            return _value_type(self.generated_by_name[function].params)
+            return value_type(self.generated_by_name[function].params)
         if function < self.n_imports:
             index = self.image.func_imports[function].descriptor
             assert isinstance(index, int)
@@ -249,10 +243,13 @@ class _Linker:
         parts: list[bytes] = []
         at = 0
         for relocation in f.relocations:
-            if isinstance(relocation.symbol, str):
-                index = self._export_index(relocation.symbol, names, number)
-            else:
-                index = self._type_index(_value_type(relocation.symbol))
+            match relocation.kind:
+                case "call":
+                    index = self._export_index(relocation.symbol, names, number)
+                case "indirect":
+                    index = self._type_index(value_type(relocation.number))
+                case "global":
+                    index = len(self.image.module.globals) + relocation.number
             parts += (f.body[at : relocation.offset], uleb(index))
             at = relocation.offset
         parts.append(f.body[at:])
@@ -283,26 +280,7 @@ class _Linker:
         if run:
             yield ElementSegment(start, tuple(run))
 
-    def _data(self) -> Iterable[DataSegment]:
-        """The runtime's segments with its variables set, then the policy's. A variable in zeroed memory gets a segment of
-        its own; no two segments overlap."""
-        words = dict(self.generated.words)
-        segments: list[DataSegment] = []
-        for segment in self.image.module.data:
-            inside = [a for a in words if segment.offset <= a <= segment.offset + len(segment.data) - 4]
-            if inside:
-                data = bytearray(segment.data)
-                for address in inside:
-                    at = address - segment.offset
-                    data[at : at + 4] = (words.pop(address) & 0xFFFFFFFF).to_bytes(4, "little")
-                segment = DataSegment(segment.offset, bytes(data))
-            segments.append(segment)
-        for address, value in words.items():
-            if value:
-                segments.append(DataSegment(address, (value & 0xFFFFFFFF).to_bytes(4, "little")))
-        segments.append(DataSegment(self.generated.data_base, self.generated.data))
-        return sorted(segments, key=lambda s: s.offset)
 
-
-def _value_type(params: int) -> FuncType:
+def value_type(params: int) -> FuncType:
+    """The type of a function over values."""
     return FuncType((op.I32,) * params, (op.I32,))

@@ -85,6 +85,7 @@ class DataSegment:
 class ElementSegment:
     offset: int
     funcs: tuple[int, ...]
+    table: int = 0
 
 
 @dataclass(frozen=True, slots=True)

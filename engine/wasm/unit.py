@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from cupcake.engine.builtins.registry import REGISTRY
 from cupcake.engine.builtins.types import Builtin
 from cupcake.engine.plan import ir
+from cupcake.engine.regex.errors import RegexError
 from cupcake.engine.runtime.layout import ConstantPool
 from cupcake.engine.wasm.errors import CodegenError
 from cupcake.engine.wasm.image import RuntimeImage
@@ -58,8 +59,7 @@ class Unit:
             raise CodegenError("two planned functions have the same name")
         memoized = [f.name for f in policy.funcs if len(f.params) == 2]
         self.memo_slots = {name: i for i, name in enumerate(memoized)}
-        globals_before = len(image.module.globals)
-        self.memo_global, self.free_global, self.used_global = range(globals_before, globals_before + 3)
+        self.memo_global, self.free_global, self.used_global = range(3)
         self.table_base = max((t.limits.minimum for t in image.module.tables), default=1)
         self.table: list[str] = []
         self._dispatch: int | None = None
@@ -135,7 +135,7 @@ class Unit:
         elif pattern not in self.regexes:
             try:
                 program = self._compile_pattern(pattern)
-            except ValueError:
+            except RegexError:
                 # Not a valid pattern: the builtin's own error belongs to the evaluation, by way of the host.
                 self.host_id(REGEX_COMPILE)
                 return
@@ -157,7 +157,7 @@ class Unit:
         if (pattern, chosen) not in self.globs:
             try:
                 program = self._compile_glob(pattern, chosen)
-            except ValueError:
+            except RegexError:
                 self.host_id(REGEX_COMPILE)
                 return
             key = self.value(ir.ConstArray((pattern, delimiters)))

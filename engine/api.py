@@ -1,0 +1,123 @@
+"""The engine in three calls: `compile_policy`, `load`, `query`. Strings the stages together and does nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Literal
+
+from cupcake.engine.artifact import Artifact
+from cupcake.engine.builtins.values import RegoObject, RegoSet, Value, pairs, rego_object, rego_set
+from cupcake.engine.errors import EngineError
+from cupcake.engine.plan import ir
+from cupcake.engine.plan.constants import NOT_CONSTANT, constant
+from cupcake.engine.plan.planner import plan
+from cupcake.engine.rego.compile import check
+from cupcake.engine.rego.parser import parse_module, parse_query, parse_term
+from cupcake.engine.vm import Limits, Policy, load
+from cupcake.engine.vm.hostcalls import HostFunction
+from cupcake.engine.vm.policy import UNDEFINED
+from cupcake.engine.wasm.assemble import assemble
+
+__all__ = ["compile_policy", "load", "query"]
+
+RegoVersion = Literal["v1", "v0"]
+
+
+def compile_policy(
+    modules: Mapping[str, str],
+    data: object = None,
+    entrypoints: Sequence[str] = (),
+    rego_version: RegoVersion = "v1",
+) -> Artifact:
+    """Compile Rego modules ({file name: text}) with a base document to an Artifact with these entrypoints ("a/b/c" or
+    "data.a.b.c"). CompileErrors holds every error of the compile."""
+    if not entrypoints:
+        raise EngineError('compile_policy needs at least one entrypoint, such as "example/allow"')
+    parsed = [
+        parse_module(text, name, rego_version=rego_version) for name, text in modules.items()
+    ]
+    base = to_const({} if data is None else data)
+    checked = check(parsed, data_paths=data if isinstance(data, Mapping) else None)
+    return assemble(plan(checked, [entrypoint_path(e) for e in entrypoints], base))
+
+
+def query(
+    query: str,
+    modules: Mapping[str, str] | None = None,
+    data: object = None,
+    input: object = UNDEFINED,
+    *,
+    input_term: str | None = None,
+    rego_version: RegoVersion = "v1",
+    strict_builtin_errors: bool = False,
+    limits: Limits | None = None,
+    builtins: Mapping[str, HostFunction] | None = None,
+) -> list[dict[str, Any]]:
+    """Evaluate a query as `opa eval` does: one dict of the query's variables a solution, [] when undefined.
+
+    Sets are sorted lists, keys that are no strings their JSON text; numbers are int, float when that is exact, else
+    Decimal. `input` None is null, left out is no input; `input_term` gives the input as a Rego term instead.
+    Raises CompileErrors or EvaluationError(code, message)."""
+    parsed = [
+        parse_module(text, name, rego_version=rego_version) for name, text in (modules or {}).items()
+    ]
+    body = parse_query(query, rego_version=rego_version)
+    base = to_const({} if data is None else data)
+    checked = check(parsed, body, data_paths=data if isinstance(data, Mapping) else None)
+    artifact = assemble(plan(checked, (), base, query=checked.query))
+    policy = load(artifact, limits=limits, builtins=builtins, quick=True)
+    if input_term is not None:
+        input = _term_value(input_term)
+    return policy.solutions(
+        artifact.entrypoints[0], input, strict_builtin_errors=strict_builtin_errors
+    )
+
+
+def entrypoint_path(name: str) -> str:
+    """ "data.a.b" and "a/b" name the same entrypoint; the second form is the module's."""
+    if name.startswith("data."):
+        return name[len("data.") :].replace(".", "/")
+    return name.strip("/")
+
+
+def to_const(value: object) -> ir.Const:
+    """A JSON document (or a value with sets) as a constant of the IR. TypeError for anything else."""
+    match value:
+        case None | bool() | str():
+            return value
+        case int() | float() | Decimal():
+            return ir.ConstNumber(str(value))
+        case list() | tuple():
+            return ir.ConstArray(tuple(map(to_const, value)))
+        case RegoSet():
+            return ir.ConstSet(tuple(map(to_const, value)))
+        case RegoObject():
+            return ir.ConstObject(tuple((to_const(k), to_const(v)) for k, v in pairs(value)))
+        case Mapping():
+            return ir.ConstObject(tuple((to_const(k), to_const(v)) for k, v in value.items()))
+    raise TypeError(f"{type(value).__name__} is no value of a JSON document")
+
+
+def _term_value(text: str) -> Value:
+    """The value of a ground Rego term."""
+    found = constant(parse_term(text, "<input>"))
+    if isinstance(found, type(NOT_CONSTANT)):
+        raise EngineError("the input term must be a ground value: it holds a variable, reference or call")
+    return to_value(found)
+
+
+def to_value(const: ir.Const) -> Value:
+    """A constant of the IR as a Python value; the inverse of `to_const`."""
+    match const:
+        case ir.ConstNumber(text):
+            number = Decimal(text)
+            return int(text) if text.lstrip("-").isdigit() else number
+        case ir.ConstArray(items):
+            return [to_value(i) for i in items]
+        case ir.ConstSet(items):
+            return rego_set(to_value(i) for i in items)
+        case ir.ConstObject(listed):
+            return rego_object((to_value(k), to_value(v)) for k, v in listed)
+        case _:
+            return const

@@ -1,0 +1,443 @@
+"""wasmtime, by way of its C API: compile, load, and one evaluation in a fresh Store. The only importer of wasmtime.
+
+The public Python API costs as much per call as a whole evaluation takes here, so `Program.run` calls the C functions
+itself, with argument memory prepared once a thread. It must not know Rego: texts go in, a text comes out.
+
+Memory safety rests on three habits: pointers into linear memory are fetched again after every call, every read is
+bounded by the memory's size, and a Store is deleted before its frame is used again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes as c
+import functools
+import platform
+import re
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import wasmtime
+from wasmtime import _bindings as raw
+
+from cupcake.engine.errors import EvaluationError, LoadError
+from cupcake.engine.vm.limits import STACK_BYTES, Limits, Ticker
+
+MAX_TEXT = 1 << 31
+_ABORT = re.compile(r"(eval_[a-z_]+): (.*)", re.DOTALL)
+_VAL = c.sizeof(raw.wasmtime_val_raw_t)
+_EXTERN = c.sizeof(raw.wasmtime_extern_t)
+_OF = raw.wasmtime_extern_t.of.offset
+_SLOTS = 8
+_ARGS = struct.Struct("<" + f"i{_VAL - 4}x" * 7)
+_ARG1 = struct.Struct(f"<i{_VAL - 4}x")
+_ARG2 = struct.Struct("<" + f"i{_VAL - 4}x" * 2)
+
+
+def _function(name: str, result: Any, *arguments: Any) -> Any:
+    # A prototype of our own: the library's shared one converts every pointer to a Python object.
+    address = c.cast(getattr(raw.dll, name), c.c_void_p).value
+    assert address is not None
+    return c.CFUNCTYPE(result, *arguments)(address)
+
+
+_P, _SIZE = c.c_void_p, c.c_size_t
+_store_new = _function("wasmtime_store_new", _P, _P, _P, _P)
+_store_delete = _function("wasmtime_store_delete", None, _P)
+_store_context = _function("wasmtime_store_context", _P, _P)
+_store_limiter = _function("wasmtime_store_limiter", None, _P, *[c.c_int64] * 5)
+_set_deadline = _function("wasmtime_context_set_epoch_deadline", None, _P, c.c_uint64)
+_instantiate_pre = _function("wasmtime_instance_pre_instantiate", _P, _P, _P, _P, _P)
+_instance_new = _function("wasmtime_instance_new", _P, _P, _P, _P, _SIZE, _P, _P)
+_export_get = _function("wasmtime_instance_export_get", c.c_bool, _P, _P, c.c_char_p, _SIZE, _P)
+_memory_data = _function("wasmtime_memory_data", _P, _P, _P)
+_memory_size = _function("wasmtime_memory_data_size", _SIZE, _P, _P)
+_memory_grow = _function("wasmtime_memory_grow", _P, _P, _P, c.c_uint64, _P)
+_call = _function("wasmtime_func_call_unchecked", _P, _P, _P, _P, _SIZE, _P)
+_trap_new = _function("wasmtime_trap_new", _P, c.c_char_p, _SIZE)
+
+_CALLBACK = c.CFUNCTYPE(_SIZE, _P, _P, _P, _SIZE)
+_FINALIZER = c.CFUNCTYPE(None, _P)
+_define_unchecked = _function(
+    "wasmtime_linker_define_func_unchecked",
+    _P, _P, c.c_char_p, _SIZE, c.c_char_p, _SIZE, _P, _CALLBACK, _P, _P,
+)  # fmt: skip
+
+
+class Session(Protocol):
+    """Who serves the host calls of one evaluation (`hostcalls.HostSession`)."""
+
+    def call(self, number: int, operands: tuple[str, ...]) -> str | None: ...
+
+
+class _Frame:
+    """Argument memory of one evaluation; reused by the thread for the next one."""
+
+    __slots__ = (
+        "at_core", "at_externs", "at_func", "at_memory", "at_policy", "at_trap", "at_vals", "context", "core", "error",
+        "externs", "func", "policy", "session", "trap", "vals",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.core, self.policy = raw.wasmtime_instance_t(), raw.wasmtime_instance_t()
+        self.externs = (raw.wasmtime_extern_t * 2)()
+        self.func = raw.wasmtime_extern_t()
+        self.vals = (raw.wasmtime_val_raw_t * _SLOTS)()
+        self.trap = c.c_void_p()
+        self.at_core, self.at_policy = c.addressof(self.core), c.addressof(self.policy)
+        self.at_externs, self.at_func = c.addressof(self.externs), c.addressof(self.func)
+        self.at_memory = self.at_externs + _OF
+        self.at_vals, self.at_trap = c.addressof(self.vals), c.addressof(self.trap)
+        self.context = 0
+        self.session: Session | None = None
+        self.error: BaseException | None = None
+
+    # -- used by host calls, while the module runs
+
+    def call_core(self, name: bytes, arguments: bytes) -> int:
+        """Call an exported function of the core with packed arguments; returns its i32."""
+        func = raw.wasmtime_extern_t()
+        vals = (raw.wasmtime_val_raw_t * 2)()
+        trap = c.c_void_p()
+        if not _export_get(self.context, self.at_core, name, len(name), c.byref(func)):
+            raise EvaluationError("eval_internal_error", f"the module does not export {name.decode()}")
+        c.memmove(vals, arguments, len(arguments))
+        error = _call(self.context, c.addressof(func) + _OF, vals, 2, c.byref(trap))
+        if error or trap.value:
+            raise _translate(error, trap.value, self.error)
+        return int(vals[0].i32) & 0xFFFFFFFF
+
+    def text(self, address: int) -> bytes:
+        """The NUL-terminated bytes at an address of linear memory."""
+        size = _memory_size(self.context, self.at_memory)
+        if not 0 < address < size:
+            raise EvaluationError("eval_internal_error", "the module gave an address outside of its memory")
+        base = _memory_data(self.context, self.at_memory)
+        value: bytes = (c.c_char * (size - address)).from_address(base + address).value
+        return value
+
+    def dump(self, value: int) -> str:
+        """Rego text of a value of the running module."""
+        return self.text(self.call_core(b"opa_value_dump", _ARG1.pack(_signed(value)))).decode(
+            "utf-8", "replace"
+        )
+
+    def parse(self, text: str) -> int:
+        """A value of the running module from Rego text."""
+        data = text.encode("utf-8", "replace")
+        address = self.call_core(b"opa_malloc", _ARG1.pack(len(data) + 1))
+        if address + len(data) > _memory_size(self.context, self.at_memory) or not address:
+            raise EvaluationError("eval_limit_memory", "no memory for the result of a builtin")
+        c.memmove(_memory_data(self.context, self.at_memory) + address, data, len(data))
+        value = self.call_core(b"opa_value_parse", _ARG2.pack(_signed(address), len(data)))
+        if not value:
+            raise EvaluationError("eval_internal_error", "a builtin's result is no value that the module reads")
+        return value
+
+
+class _Frames(threading.local):
+    """Per thread: frames at rest, and the evaluations that are running (nested when a builtin evaluates)."""
+
+    def __init__(self) -> None:
+        self.idle: list[_Frame] = []
+        self.running: list[_Frame] = []
+
+
+class Machine:
+    """The process's wasmtime engine, its ticker, and the cores that policies run on."""
+
+    def __init__(self, *, optimize: bool = True) -> None:
+        config = wasmtime.Config()
+        config.epoch_interruption = True
+        config.max_wasm_stack = STACK_BYTES
+        config.cranelift_opt_level = "speed" if optimize else "none"
+        if not optimize:
+            config.cranelift_flag_set("regalloc_algorithm", "single_pass")
+        self.optimize = optimize
+        self.engine = wasmtime.Engine(config)
+        self.at_engine = _address(self.engine)
+        self.ticker = Ticker(self.engine.increment_epoch)
+        self.frames = _Frames()
+        self._cores: dict[str, _LoadedCore] = {}
+        self._lock = threading.Lock()
+        self._abort = _CALLBACK(self._on_abort)
+        self._print = _CALLBACK(self._on_print)
+        self._builtin = _CALLBACK(self._on_builtin)
+
+    @property
+    def identity(self) -> str:
+        """What a compiled module depends on beside its source: part of the cache's key."""
+        return "|".join(
+            (
+                wasmtime.__version__,
+                platform.system(),
+                platform.machine(),
+                _cpu_flags(),
+                "speed" if self.optimize else "quick",
+            )
+        )
+
+    def compile(self, wasm: bytes) -> wasmtime.Module:
+        """LoadError when it is no valid module."""
+        try:
+            return wasmtime.Module(self.engine, wasm)
+        except wasmtime.WasmtimeError as e:
+            raise LoadError(f"not a valid WebAssembly module: {_first_line(e)}") from e
+
+    def serialize(self, module: wasmtime.Module) -> bytes:
+        return bytes(module.serialize())
+
+    def deserialize(self, native: bytes) -> wasmtime.Module | None:
+        """The module of trusted native code; None when wasmtime finds that it is not of this engine."""
+        try:
+            return wasmtime.Module.deserialize(self.engine, native)
+        except wasmtime.WasmtimeError:
+            return None
+
+    def core(self, name: str, compiled: Callable[[], wasmtime.Module]) -> _LoadedCore:
+        """The core of this name, compiled at its first use."""
+        with self._lock:
+            found = self._cores.get(name)
+            if found is None:
+                if len(self._cores) >= 4:
+                    # Cores differ only between versions of the runtime; keep the newest few.
+                    self._cores.pop(next(iter(self._cores)))
+                found = self._cores[name] = _LoadedCore(self, compiled())
+            return found
+
+    # -- host functions: (env, caller, values, count) -> trap or 0
+
+    def _guarded(self, serve: Callable[[_Frame, Any], None], values: int) -> int:
+        frame = self.frames.running[-1]
+        try:
+            serve(frame, (raw.wasmtime_val_raw_t * _SLOTS).from_address(values))
+        except BaseException as e:
+            if frame.error is None:
+                frame.error = e
+            return int(_trap_new(b"host", 4) or 0)
+        return 0
+
+    def _on_abort(self, env: int, caller: int, values: int, count: int) -> int:
+        def serve(frame: _Frame, vals: Any) -> None:
+            raise abort_error(frame.text(int(vals[0].i32) & 0xFFFFFFFF).decode("utf-8", "replace"))
+
+        return self._guarded(serve, values)
+
+    def _on_print(self, env: int, caller: int, values: int, count: int) -> int:
+        return 0
+
+    def _on_builtin(self, env: int, caller: int, values: int, count: int) -> int:
+        arity = env or 0
+
+        def serve(frame: _Frame, vals: Any) -> None:
+            number = int(vals[0].i32)
+            operands = tuple(int(vals[i + 2].i32) & 0xFFFFFFFF for i in range(arity))
+            if frame.session is None:
+                raise EvaluationError("eval_internal_error", "a builtin is called where none is served")
+            text = frame.session.call(number, tuple(frame.dump(o) for o in operands))
+            vals[0].i32 = 0 if text is None else _signed(frame.parse(text))
+
+        return self._guarded(serve, values)
+
+    def define_imports(self, linker: wasmtime.Linker, module: wasmtime.Module) -> None:
+        """Define the functions of OPA's ABI that the module imports; LoadError for any other import."""
+        for item in module.imports:
+            name = item.name or ""
+            callback, arity = self._host_function(name)
+            if item.module != "env" or callback is None or not isinstance(item.type, wasmtime.FuncType):
+                raise LoadError(f"the module imports {item.module}.{name}, which is not of OPA's ABI")
+            module_name, func_name = b"env", name.encode()
+            error = _define_unchecked(
+                _address(linker), module_name, len(module_name), func_name, len(func_name),
+                _address(item.type), callback, arity, None,
+            )  # fmt: skip
+            if error:
+                raise LoadError(f"the module imports {name} with an unexpected type")
+
+    def _host_function(self, name: str) -> tuple[Any, int]:
+        if name == "opa_abort":
+            return self._abort, 0
+        if name == "opa_println":
+            return self._print, 0
+        if re.fullmatch(r"opa_builtin[0-4]", name):
+            return self._builtin, int(name[-1])
+        return None, 0
+
+
+class _LoadedCore:
+    """A core with its imports resolved."""
+
+    def __init__(self, machine: Machine, module: wasmtime.Module) -> None:
+        linker = wasmtime.Linker(machine.engine)
+        machine.define_imports(linker, module)
+        self.pre = linker.instantiate_pre(module)
+        self.at_pre = _address(self.pre)
+
+
+class Program:
+    """A policy module ready to run on its core."""
+
+    def __init__(self, machine: Machine, core: _LoadedCore, module: wasmtime.Module, limits: Limits) -> None:
+        self._machine, self._core, self._module = machine, core, module
+        self._at_module = _address(module)
+        self.limits = limits
+        self._ticks = limits.ticks
+        self._pages = next(
+            int(i.type.limits.min) for i in module.imports if isinstance(i.type, wasmtime.MemoryType)
+        )
+        self._heap = 0
+        with self._store(None) as frame:
+            self._heap = frame.call_core(b"opa_heap_ptr_get", b"")
+
+    def run(self, text: bytes, entrypoint: int, options: int, session: Session, form: int = 0) -> bytes:
+        """One evaluation in a Store of its own: input text (b"" = no input) -> text of the result set."""
+        size = len(text)
+        if size > self.limits.input_bytes:
+            raise EvaluationError(
+                "eval_limit_input", f"the input has {size} bytes, the limit is {self.limits.input_bytes}"
+            )
+        with self._store(session) as frame:
+            context = frame.context
+            if not _export_get(context, frame.at_policy, b"opa_eval", 8, frame.at_func):
+                raise EvaluationError("eval_internal_error", "the module does not export opa_eval")
+            heap = self._heap
+            end = heap + size + 8 & ~7
+            room = _memory_size(context, frame.at_memory)
+            if end > room:
+                self._grow(frame, (end - room >> 16) + 1)
+            c.memmove(_memory_data(context, frame.at_memory) + heap, text, size)
+            c.memmove(frame.at_vals, _ARGS.pack(options, entrypoint, 0, heap, size, end, form), 7 * _VAL)
+            error = _call(context, frame.at_func + _OF, frame.at_vals, _SLOTS, frame.at_trap)
+            if error or frame.trap.value or frame.error is not None:
+                raise _translate(error, frame.trap.value, frame.error)
+            return frame.text(frame.vals[0].i32 & 0xFFFFFFFF)
+
+    def _grow(self, frame: _Frame, pages: int) -> None:
+        previous = c.c_uint64()
+        error = _memory_grow(frame.context, frame.at_memory, pages, c.byref(previous))
+        if error:
+            _take_error(error)
+            raise EvaluationError(
+                "eval_limit_memory", f"the policy and its input need more than {self.limits.memory_bytes} bytes"
+            )
+
+    @contextlib.contextmanager
+    def _store(self, session: Session | None) -> Iterator[_Frame]:
+        """A fresh Store with both instances; gone, with all that was in it, when the block ends."""
+        machine = self._machine
+        frames = machine.frames
+        frame = frames.idle.pop() if frames.idle else _Frame()
+        frame.session, frame.error, frame.trap.value = session, None, None
+        machine.ticker.cover(self._ticks)
+        store = _store_new(machine.at_engine, None, None)
+        frame.context = context = _store_context(store)
+        frames.running.append(frame)
+        try:
+            _store_limiter(store, self.limits.memory_bytes, -1, -1, -1, -1)
+            _set_deadline(context, self._ticks)
+            error = _instantiate_pre(self._core.at_pre, context, frame.at_core, frame.at_trap)
+            if error or frame.trap.value:
+                raise _translate(error, frame.trap.value, frame.error)
+            _export_get(context, frame.at_core, b"memory", 6, frame.at_externs)
+            _export_get(context, frame.at_core, b"table", 5, frame.at_externs + _EXTERN)
+            missing = self._pages - (_memory_size(context, frame.at_memory) >> 16)
+            if missing > 0:
+                self._grow(frame, missing)
+            error = _instance_new(
+                context, self._at_module, frame.at_externs, 2, frame.at_policy, frame.at_trap
+            )
+            if error or frame.trap.value:
+                raise _translate(error, frame.trap.value, frame.error)
+            yield frame
+        finally:
+            frames.running.pop()
+            _store_delete(store)
+            frame.session = frame.error = None
+            frames.idle.append(frame)
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 32) if value >= 1 << 31 else value
+
+
+def _address(owner: Any) -> int:
+    address = c.cast(owner.ptr(), c.c_void_p).value
+    assert address is not None
+    return address
+
+
+def _take_error(error: int) -> str:
+    """Message of a wasmtime error; frees it."""
+    pointer = c.cast(error, c.POINTER(raw.wasmtime_error_t))
+    return _first_line(wasmtime.WasmtimeError._from_ptr(pointer))
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else "unknown error"
+
+
+def abort_error(text: str) -> EvaluationError:
+    """The error of an `opa_abort`: `code: message` of our runtime, or the free text of OPA's."""
+    match = _ABORT.match(text)
+    if match:
+        return EvaluationError(match[1], match[2])
+    if "conflict" in text:
+        return EvaluationError("eval_conflict_error", text)
+    return EvaluationError("eval_internal_error", text)
+
+
+_TRAPS = {
+    wasmtime.TrapCode.INTERRUPT: ("eval_limit_time", "the evaluation took longer than its time limit"),
+    wasmtime.TrapCode.STACK_OVERFLOW: ("eval_limit_depth", "the evaluation nests too deeply"),
+}
+
+
+def trap_error(trap: wasmtime.Trap) -> EvaluationError:
+    """The error of a trap that is not a host function's."""
+    code = trap.trap_code
+    if code in _TRAPS:
+        return EvaluationError(*_TRAPS[code])
+    name = code.name if code is not None else _first_line(trap)
+    return EvaluationError("eval_internal_error", f"the module trapped: {name}")
+
+
+def _translate(error: int | None, trap: int | None, raised: BaseException | None) -> BaseException:
+    """What went wrong in a call; frees what wasmtime handed out."""
+    found: BaseException | None = None
+    if trap:
+        found = trap_error(wasmtime.Trap._from_ptr(c.cast(trap, c.POINTER(raw.wasm_trap_t))))
+    if error:
+        text = _take_error(error)
+        code = "eval_limit_memory" if "memory" in text and "limit" in text else "eval_internal_error"
+        found = EvaluationError(code, text)
+    if raised is not None:
+        return raised
+    return found or EvaluationError("eval_internal_error", "the module failed without a reason")
+
+
+@functools.cache
+def _cpu_flags() -> str:
+    """What tells CPUs of one architecture apart; compiled code may use all their instructions."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
+            for line in f:
+                if line.startswith(("flags", "Features")):
+                    return " ".join(sorted(set(line.split(":", 1)[1].split())))
+    except OSError:
+        pass
+    return platform.processor()
+
+
+@functools.cache
+def machine() -> Machine:
+    """The process's machine for policies that are evaluated often."""
+    return Machine()
+
+
+@functools.cache
+def quick_machine() -> Machine:
+    """The process's machine for policies that are evaluated once: code is made faster and runs slower."""
+    return Machine(optimize=False)

@@ -1,0 +1,190 @@
+"""`Policy`: a loaded artifact with its entrypoints, and `load`, `precompile`.
+
+It must not know wasmtime beyond `native.py`'s names, nor the compiler.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from cupcake.engine.artifact import Artifact
+from cupcake.engine.errors import EngineError, EvaluationError, LoadError
+from cupcake.engine.vm import native
+from cupcake.engine.vm.bundle import read_bundle
+from cupcake.engine.vm.cache import ModuleCache
+from cupcake.engine.vm.foreign import ForeignProgram
+from cupcake.engine.vm.hostcalls import HostCalls, HostFunction, HostSession, shipped_functions
+from cupcake.engine.vm.limits import Limits
+from cupcake.engine.vm.text import dump_value
+
+_STRICT = 1
+_VALUE_TEXT = 2
+
+
+class Undefined:
+    """The type of UNDEFINED: what an entrypoint without a value gives. False in a condition, equal to itself only."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "UNDEFINED"
+
+
+UNDEFINED: Final = Undefined()
+
+
+class Policy:
+    """A policy that can be evaluated, from any thread. Every evaluation has a memory of its own."""
+
+    __slots__ = ("_calls", "_ids", "_program", "entrypoints", "source_map")
+
+    def __init__(
+        self,
+        program: native.Program | ForeignProgram,
+        entrypoints: Mapping[str, int],
+        calls: HostCalls,
+        source_map: Mapping[str, str],
+    ) -> None:
+        self._program, self._calls = program, calls
+        self.entrypoints = tuple(entrypoints)
+        self.source_map = source_map
+        self._ids = {**entrypoints, **{"data." + n.replace("/", "."): i for n, i in entrypoints.items()}}
+
+    def evaluate(
+        self, entrypoint: str, input: object = UNDEFINED, *, strict_builtin_errors: bool = False
+    ) -> Any:
+        """The entrypoint's value for an input (any JSON value; left out = no input), or UNDEFINED.
+
+        Sets come as sorted lists, keys that are no strings as their JSON text. Numbers are int, float when that is exact,
+        else Decimal. Raises EvaluationError."""
+        results = self.solutions(entrypoint, input, strict_builtin_errors=strict_builtin_errors)
+        return results[0]["result"] if results else UNDEFINED
+
+    def solutions(
+        self, entrypoint: str, input: object = UNDEFINED, *, strict_builtin_errors: bool = False
+    ) -> list[dict[str, Any]]:
+        """The whole result set: for an entrypoint at most one {"result": value}, for a query its bindings."""
+        text, options = _input_text(input)
+        if strict_builtin_errors:
+            options |= _STRICT
+        found: list[dict[str, Any]] = loads(self.evaluate_json(entrypoint, text, options=options))
+        return found
+
+    def evaluate_json(self, entrypoint: str, input: bytes = b"", *, options: int = 0) -> bytes:
+        """JSON text of the input (b"" = none) -> JSON text of the result set: `[{"result": value}]`, or `[]` when undefined.
+
+        `entrypoint` is a name such as "a/b/c" or "data.a.b.c". The path without any conversion. Raises EvaluationError."""
+        number = self._ids.get(entrypoint)
+        if number is None:
+            raise EngineError(
+                f"the policy has no entrypoint {entrypoint!r}; it has {', '.join(self.entrypoints) or 'none'}"
+            )
+        session = HostSession(self._calls, bool(options & _STRICT))
+        return self._program.run(input, number, options, session)
+
+    @property
+    def limits(self) -> Limits:
+        return self._program.limits
+
+
+def _input_text(value: object) -> tuple[bytes, int]:
+    if value is UNDEFINED:
+        return b"", 0
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode(), 0
+    except RecursionError:
+        raise EvaluationError("eval_limit_depth", "the input nests too deeply") from None
+    except (TypeError, ValueError):
+        pass
+    try:
+        return dump_value(value).encode(), _VALUE_TEXT
+    except RecursionError:
+        raise EvaluationError("eval_limit_depth", "the input nests too deeply") from None
+    except TypeError as e:
+        raise EvaluationError("eval_input_error", f"the input cannot be evaluated: {e}") from e
+
+
+def exact_number(text: str) -> float | Decimal:
+    """A JSON number with a fraction or an exponent: a float when that is the same number, else a Decimal."""
+    number = float(text)
+    exact = Decimal(text)
+    return number if Decimal(repr(number)) == exact else exact
+
+
+def loads(text: bytes) -> Any:
+    """JSON text of a result, numbers exact."""
+    return json.loads(text, parse_float=exact_number)
+
+
+def load(
+    source: Artifact | bytes | str | Path,
+    *,
+    limits: Limits | None = None,
+    cache_dir: str | Path | None = None,
+    builtins: Mapping[str, HostFunction] | None = None,
+    quick: bool = False,
+) -> Policy:
+    """Load a compiled policy: an Artifact, the bytes of a module of OPA's ABI, or the path of a module or bundle.
+
+    `cache_dir`: folder for compiled code (made with mode 0700). `builtins`: further host functions over Python
+    values, by name. `quick`: compile faster for few evaluations. Raises LoadError, also when a builtin is not served."""
+    limits = limits or Limits()
+    served: Mapping[str, HostFunction] = {**shipped_functions(), **(builtins or {})}
+    machine = native.quick_machine() if quick else native.machine()
+    cache = ModuleCache(Path(cache_dir)) if cache_dir is not None else None
+    if isinstance(source, Artifact):
+        calls = HostCalls(source.builtins, served)
+        program = _program(machine, source, limits, cache)
+        ids = {name: i for i, name in enumerate(source.entrypoints)}
+        return Policy(program, ids, calls, source.source_map)
+    data = b"{}"
+    if not isinstance(source, bytes):
+        bundle = read_bundle(Path(source))
+        source, data = bundle.wasm, bundle.data
+    foreign = ForeignProgram(machine, machine.compile(source), limits, data)
+    return Policy(foreign, foreign.entrypoints, HostCalls(foreign.builtins, served), {})
+
+
+def precompile(artifact: Artifact, cache_dir: str | Path) -> Path:
+    """Compile an artifact into the cache, so that `load` with the same folder needs a millisecond. Returns the path of
+    its entry; LoadError when the folder cannot be used."""
+    machine = native.machine()
+    cache = ModuleCache(Path(cache_dir))
+    _program(machine, artifact, Limits(), cache)
+    path = cache.path(_key(machine, artifact.wasm_owned))
+    if not path.exists():
+        raise LoadError(f"cannot keep compiled code in {cache.folder}: it must be a folder of yours with mode 0700")
+    return path
+
+
+def _program(
+    machine: native.Machine, artifact: Artifact, limits: Limits, cache: ModuleCache | None
+) -> native.Program:
+    core = machine.core(artifact.core_digest, lambda: _module(machine, artifact.core, cache))
+    return native.Program(machine, core, _module(machine, artifact.wasm_owned, cache), limits)
+
+
+def _key(machine: native.Machine, wasm: bytes) -> str:
+    return f"{hashlib.sha256(wasm).hexdigest()}|{machine.identity}"
+
+
+def _module(machine: native.Machine, wasm: bytes, cache: ModuleCache | None) -> Any:
+    if cache is None:
+        return machine.compile(wasm)
+    key = _key(machine, wasm)
+    native_code = cache.read(key)
+    if native_code is not None:
+        found = machine.deserialize(native_code)
+        if found is not None:
+            return found
+    module = machine.compile(wasm)
+    cache.write(key, machine.serialize(module))
+    return module

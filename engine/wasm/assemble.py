@@ -1,0 +1,59 @@
+"""IR policy -> Artifact: code generation and both ways of linking, in one call. Pure."""
+
+from __future__ import annotations
+
+import json
+
+from cupcake.engine.artifact import Artifact
+from cupcake.engine.plan import ir
+from cupcake.engine.regex.compile import compile_pattern
+from cupcake.engine.regex.globs import compile_glob
+from cupcake.engine.wasm.codegen import generate
+from cupcake.engine.wasm.image import RuntimeImage, runtime_image
+from cupcake.engine.wasm.link import link
+from cupcake.engine.wasm.split import Core, policy_module, shipped_core
+
+
+def assemble(
+    policy: ir.Policy, image: RuntimeImage | None = None, core: Core | None = None
+) -> Artifact:
+    """Compile a planned policy. `image` and `core` default to the runtime that ships with the package.
+
+    Raises CodegenError (a limit, an unknown builtin) or LinkError."""
+    image, core = image or runtime_image(), core or shipped_core()
+    generated = generate(policy, image, compile_pattern=compile_pattern, compile_glob=compile_glob)
+    return Artifact(
+        wasm=link(generated, image),
+        wasm_owned=policy_module(generated, core),
+        entrypoints=generated.entrypoints,
+        builtins=generated.builtins,
+        data=const_json(policy.data).encode(),
+        source_map=generated.source_map,
+        capabilities=tuple(sorted(generated.builtins)),
+        core=core.wasm,
+    )
+
+
+def const_json(value: ir.Const) -> str:
+    """JSON text of a constant of JSON's kinds; numbers as they were written. ValueError for others."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return json.dumps(value)
+        case ir.ConstNumber(text):
+            return text
+        case ir.ConstArray(items):
+            return f"[{','.join(map(const_json, items))}]"
+        case ir.ConstObject(pairs):
+            return "{" + ",".join(f"{_key(k)}:{const_json(v)}" for k, v in pairs) + "}"
+        case ir.ConstSet():
+            raise ValueError("a set in a JSON document")
+
+
+def _key(key: ir.Const) -> str:
+    if not isinstance(key, str):
+        raise ValueError("a key that is no string in a JSON document")
+    return json.dumps(key)
