@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
 from cupcake.engine.artifact import Artifact
+from cupcake.engine.builtins.registry import REGISTRY
+from cupcake.engine.builtins.types import ANY, Builtin
 from cupcake.engine.builtins.values import RegoObject, RegoSet, Value, pairs, rego_object, rego_set
 from cupcake.engine.errors import EngineError
 from cupcake.engine.plan import ir
@@ -56,7 +59,7 @@ def query(
 ) -> list[dict[str, Any]]:
     """Evaluate a query as `opa eval` does: one dict of the query's variables a solution, [] when undefined.
 
-    Sets are sorted lists, keys that are no strings their JSON text; numbers are int, float when that is exact, else
+    `builtins` adds host functions over Python values by name, or replaces ones of that name. Sets are sorted lists, keys that are no strings their JSON text; numbers are int, float when that is exact, else
     Decimal. `input` None is null, left out is no input; `input_term` gives the input as a Rego term instead.
     Raises CompileErrors or EvaluationError(code, message)."""
     parsed = [
@@ -64,14 +67,26 @@ def query(
     ]
     body = parse_query(query, rego_version=rego_version)
     base = to_const({} if data is None else data)
-    checked = check(parsed, body, data_paths=data if isinstance(data, Mapping) else None)
-    artifact = assemble(plan(checked, (), base, query=checked.query))
+    extra = [_declare(name, f) for name, f in (builtins or {}).items() if name not in REGISTRY]
+    checked = check(
+        parsed,
+        body,
+        data_paths=data if isinstance(data, Mapping) else None,
+        extra_builtins=extra,
+    )
+    artifact = assemble(plan(checked, (), base, query=checked.query), extra_builtins=extra)
     policy = load(artifact, limits=limits, builtins=builtins, quick=True)
     if input_term is not None:
         input = _term_value(input_term)
     return policy.solutions(
         artifact.entrypoints[0], input, strict_builtin_errors=strict_builtin_errors
     )
+
+
+def _declare(name: str, function: HostFunction) -> Builtin:
+    """The declaration of a caller's own builtin: any values in, any value out."""
+    arity = len(inspect.signature(function).parameters)
+    return Builtin(name=name, args=(ANY,) * arity, result=ANY, home="host", deterministic=False)
 
 
 def entrypoint_path(name: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from cupcake.engine.artifact import Artifact
+from cupcake.engine.builtins.types import Builtin
 from cupcake.engine.plan import ir
 from cupcake.engine.regex.compile import compile_pattern
 from cupcake.engine.regex.globs import compile_glob
@@ -15,13 +17,24 @@ from cupcake.engine.wasm.split import Core, policy_module, shipped_core
 
 
 def assemble(
-    policy: ir.Policy, image: RuntimeImage | None = None, core: Core | None = None
+    policy: ir.Policy,
+    image: RuntimeImage | None = None,
+    core: Core | None = None,
+    *,
+    extra_builtins: Iterable[Builtin] = (),
 ) -> Artifact:
-    """Compile a planned policy. `image` and `core` default to the runtime that ships with the package.
+    """Compile a planned policy. `image` and `core` default to the runtime that ships with the package;
+    `extra_builtins` are host builtins that the registry does not know.
 
     Raises CodegenError (a limit, an unknown builtin) or LinkError."""
     image, core = image or runtime_image(), core or shipped_core()
-    generated = generate(policy, image, compile_pattern=compile_pattern, compile_glob=compile_glob)
+    generated = generate(
+        policy,
+        image,
+        compile_pattern=compile_pattern,
+        compile_glob=compile_glob,
+        extra_builtins=extra_builtins,
+    )
     return Artifact(
         wasm=link(generated, image),
         wasm_owned=policy_module(generated, core),

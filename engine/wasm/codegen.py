@@ -10,9 +10,10 @@ text (sets, any keys) instead of JSON. `data` 0 is the policy's own base documen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from cupcake.engine.builtins.types import Builtin
 from cupcake.engine.plan import ir
 from cupcake.engine.runtime import abi
 from cupcake.engine.wasm import opcodes as op
@@ -59,9 +60,10 @@ def generate(
     *,
     compile_pattern: PatternCompiler,
     compile_glob: GlobCompiler,
+    extra_builtins: Iterable[Builtin] = (),
 ) -> Generated:
     """Compile a verified policy. CodegenError when a limit is exceeded or a name is unknown."""
-    unit = Unit(policy, image, compile_pattern, compile_glob)
+    unit = Unit(policy, image, compile_pattern, compile_glob, extra_builtins)
     data = unit.value(policy.data)
     functions = [compile_function(unit, f) for f in policy.funcs]
     functions += [compile_plan(unit, i, p) for i, p in enumerate(policy.plans)]

@@ -43,9 +43,11 @@ class Unit:
         image: RuntimeImage,
         compile_pattern: PatternCompiler,
         compile_glob: GlobCompiler,
+        extra_builtins: Iterable[Builtin] = (),
     ) -> None:
         self.policy, self.image = policy, image
         self.pool = ConstantPool()
+        self._extra = {b.name: b for b in extra_builtins}
         self.base = (image.heap_base + 15) & ~15
         self.host_ids: dict[str, int] = {}
         self.regexes: dict[str, tuple[int, int]] = {}
@@ -99,7 +101,7 @@ class Unit:
         return self.host_ids.setdefault(name, len(self.host_ids))
 
     def builtin(self, name: str) -> Builtin:
-        found = REGISTRY.get(name)
+        found = self._extra.get(name) or REGISTRY.get(name)
         if found is None:
             raise CodegenError(f"the plan calls {name}, which is neither a planned function nor a builtin")
         return found
