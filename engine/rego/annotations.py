@@ -6,6 +6,7 @@ there is a block to read: most of its time would be spent in that import.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,6 +17,7 @@ from cupcake.engine.rego.lexer import Tokens
 
 _SCOPES: Final = ("rule", "document", "package", "subpackages")
 _MAX_NODES: Final = 10_000
+_MAX_BLOCK: Final = 64 * 1024  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,18 @@ class _BadBlock(Exception):
         super().__init__(message)
 
 
-def read_annotations(tokens: Tokens, file: str, attachments: Sequence[Attachment]) -> Attached:
-    """All annotations of a module whose statements are `attachments`, in source order."""
+def read_annotations(
+    tokens: Tokens, file: str, attachments: Sequence[Attachment], max_errors: int
+) -> Attached:
+    """All annotations of a module whose statements are `attachments`, in source order.
+
+    Stops at `max_errors` errors.
+    """
     result = Attached()
     comments = tokens.comments
+    rows = [attachment.row for attachment in attachments]
     at = 0
-    while at < len(comments):
+    while at < len(comments) and len(result.errors) < max_errors:
         row, col, offset, text = comments[at]
         at += 1
         if text.strip() != "METADATA":
@@ -63,19 +71,21 @@ def read_annotations(tokens: Tokens, file: str, attachments: Sequence[Attachment
             end = next_offset + len(next_text) + 1
             at += 1
         last_row = row + len(lines)
-        target = next((a for a in attachments if a.row > last_row), None)
+        follower = bisect_right(rows, last_row)
+        target = attachments[follower] if follower < len(rows) else None
         try:
             values = _read_block(lines)
             scope = _scope(values, target)
         except _BadBlock as bad:
-            wrong = row + 1 + bad.line if lines else row
+            # The line that YAML blames can lie behind the end of the block.
+            wrong = min(bad.line, len(lines) - 1)
             error = Diagnostic(
                 "rego_parse_error",
                 str(bad),
                 file,
-                min(wrong, last_row),
-                1,
-                tokens.line(min(wrong, last_row)),
+                row + 1 + wrong,
+                1 if lines else col,
+                tokens.line_at(comments[at - len(lines) + wrong][2]),
                 "a METADATA block is YAML in comments; leave the word out if it is none",
             )
             result.errors.append(error)
@@ -110,6 +120,8 @@ def _read_block(lines: list[str]) -> dict[str, object]:
     text = "\n".join(lines) + "\n"
     if not text.strip():
         raise _BadBlock("expected METADATA block, found whitespace", 0)
+    if len(text) > _MAX_BLOCK:
+        raise _BadBlock("METADATA block is too large", 0)
     # The C loader recurses on the C stack, which nothing guards; a block with enough marks to nest
     # that deep is read by the Python one.
     marks = sum(text.count(mark) for mark in "[{-?:")

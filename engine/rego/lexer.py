@@ -47,6 +47,9 @@ _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 # The largest binary exponent of a number literal, as OPA has it: larger ones cost time without use.
 _MAX_EXPONENT: Final = 100_000
+# More bad characters than this are no Rego text; reading on would only cost memory.
+_MAX_PROBLEMS: Final = 100
+_MAX_LINE: Final = 500
 
 
 class Tokens:
@@ -84,10 +87,12 @@ class Tokens:
         self.problems: dict[int, tuple[str, str]] = {}
         self.comments: list[tuple[int, int, int, str]] = []
 
-    def line(self, row: int) -> str:
-        """The text of line `row` (from 1), without its line end; empty when there is none."""
-        lines = self.source.split("\n")
-        return lines[row - 1].rstrip("\r") if 0 < row <= len(lines) else ""
+    def line_at(self, offset: int) -> str:
+        """The line that holds `offset`, without its line end; empty when it is too long to show."""
+        begin = self.source.rfind("\n", 0, offset) + 1
+        end = self.source.find("\n", offset)
+        line = self.source[begin : end if end >= 0 else len(self.source)].rstrip("\r")
+        return line if len(line) <= _MAX_LINE else ""
 
     def promote(self, words: frozenset[str], start: int) -> None:
         """Make `words` keywords from token `start` on (a future keyword has been imported)."""
@@ -207,6 +212,9 @@ def tokenize(source: str, keywords: frozenset[str]) -> Tokens:
                 problems[len(kinds)] = _bad(text)
                 kinds.append("illegal")
                 texts.append(text)
+                if len(problems) > _MAX_PROBLEMS:
+                    done = True
+                    break
                 if "\n" in text:
                     row += text.count("\n")
                     line_start = start + 1 + text.rfind("\n")

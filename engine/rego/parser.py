@@ -156,6 +156,8 @@ class _Parser(RuleParser):
     def _raise_errors(self) -> None:
         places = {(error.row, error.col) for error in self._errors}
         for at, (message, hint) in self.tokens.problems.items():
+            if len(self._errors) > _MAX_ERRORS:
+                break
             error = self.diagnostic(message, at, hint)
             if (error.row, error.col) not in places:
                 self._errors.append(error)
@@ -179,7 +181,7 @@ class _Parser(RuleParser):
     def _annotations(self) -> tuple[dict[int, list[ast.Annotations]], list[ast.Annotations]]:
         if not self.tokens.comments:
             return {}, []
-        attached = read_annotations(self.tokens, self.file, self._attachments)
+        attached = read_annotations(self.tokens, self.file, self._attachments, _MAX_ERRORS)
         self._errors += attached.errors
         return attached.rules, attached.module
 

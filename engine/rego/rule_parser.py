@@ -148,8 +148,8 @@ class RuleParser(TermParser):
         kind = self.kinds[self.pos]
         if kind == "eof" or self.gaps[self.pos] == NEWLINE:
             return
-        if kind == "ident" and self.texts[self.pos] in ("if", "contains", "in"):
-            raise self.unexpected(hint="`import rego.v1` makes it a keyword")
+        if kind == "ident" and self.texts[self.pos] in KEYWORDS_FUTURE:
+            raise self.unexpected()
         if kind not in ("ident", "default", "import", "package"):
             raise self.unexpected("expected the end of the rule")
 

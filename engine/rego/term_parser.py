@@ -129,8 +129,7 @@ class TermParser(TokenReader):
                 return ast.SomeIn(key, value, domain)
         if not isinstance(term, ast.Var):
             raise self.fail("expected `x in xs` or `x, y in xs` expression", start)
-        hint = "`import future.keywords.in` for `some x in xs` expressions"
-        raise self.unexpected("expected var", hint if self.texts[self.pos] == "in" else "")
+        raise self.unexpected("expected var")
 
     def _plain_names(self) -> tuple[ast.Var, ...]:
         """The names of `some x, y`; nothing is consumed when `in` follows or they are no names."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from cupcake.engine.errors import Diagnostic
 from cupcake.engine.rego import ast
-from cupcake.engine.rego.lexer import KEYWORDS_V1, TIGHT, Tokens
+from cupcake.engine.rego.lexer import KEYWORDS_FUTURE, KEYWORDS_V1, TIGHT, Tokens
 
 MAX_DEPTH: Final = 250
 
@@ -98,7 +98,7 @@ class TokenReader:
             self.file,
             row,
             self._cols[at],
-            self.tokens.line(row),
+            self.tokens.line_at(self._starts[at]),
             hint,
         )
 
@@ -113,6 +113,10 @@ class TokenReader:
         if kind == "illegal":
             message, own_hint = self.tokens.problems[self.pos]
             return self.fail(message, hint=own_hint)
+        for at in (self.pos, max(self.pos - 1, 0)):
+            word = self.texts[at]
+            if not hint and self.kinds[at] == "ident" and word in KEYWORDS_FUTURE:
+                hint = f"`import rego.v1` (or `future.keywords.{word}`) makes `{word}` a keyword"
         sort = "keyword" if kind in KEYWORDS_V1 else "token"
         message = f"unexpected {_TOKEN_NAMES.get(kind, kind)} {sort}"
         return self.fail(f"{message}: {note}" if note else message, hint=hint)

@@ -128,6 +128,15 @@ def test_a_bad_block_is_a_parse_error_at_its_line(block: str, row: int, message:
     assert found_row == row
 
 
+def test_a_bad_block_shows_its_line() -> None:
+    with pytest.raises(CompileErrors) as caught:
+        parse_module("package a\n# METADATA\n# a: b\n# c: d: e\np := 1\n", "a.rego")
+    assert caught.value.diagnostics[0].source_line == "# c: d: e"
+    with pytest.raises(CompileErrors) as caught:
+        parse_module("package a\n  # METADATA\np := 1\n", "a.rego")
+    assert caught.value.diagnostics[0].source_line == "  # METADATA"
+
+
 def test_bad_blocks_are_reported_beside_syntax_errors() -> None:
     found = _errors("package a\n# METADATA\n# title: b: c\np := ]\nq := )\n")
     assert [row for row, _ in found] == [3, 4, 5]

@@ -143,6 +143,20 @@ def test_no_more_errors_than_a_person_reads() -> None:
     assert 50 <= len(caught.value.diagnostics) <= 60
 
 
+@pytest.mark.parametrize("text", ["@" * 300_000, "p := ]\n@\n" * 50_000, "# METADATA\n\n" * 50_000])
+def test_a_flood_of_faults_is_cut_short(text: str) -> None:
+    with pytest.raises(CompileErrors) as caught:
+        parse_module("package a\n" + text, "a.rego")
+    assert 50 <= len(caught.value.diagnostics) <= 110
+
+
+def test_a_line_too_long_to_show_is_left_out() -> None:
+    with pytest.raises(CompileErrors) as caught:
+        parse_term("[" + "1, " * 1_000 + "@]")
+    (found,) = caught.value.diagnostics
+    assert (found.row, found.col, found.source_line) == (1, 3_002, "")
+
+
 def test_windows_line_ends_and_a_byte_order_mark_are_no_errors() -> None:
     plain = "package a\n# note\np if {\n  x := 1\n  y := `r`\n}\n"
     windows = "\ufeff" + plain.replace("\n", "\r\n")
