@@ -94,10 +94,11 @@ def check(
     if query is not None:
         visible = _query_names(query_package, front.exports, query_imports)
         checked_query, query_written = front.query(query, visible, problems)
-    if check_recursion(groups, written, problems) and not len(problems):
+    order = check_recursion(groups, written, problems)
+    if order is not None and not len(problems):
         # Types presuppose a program that is sound otherwise; errors on top of errors help nobody.
         checker = TypeChecker(groups, front.builtins, written, problems)
-        checker.check_all()
+        checker.check_all(order)
         if checked_query is not None:
             checker.check_query(checked_query.body, query_written)
     if len(problems):
@@ -141,9 +142,13 @@ class _FrontEnd:
             errors = len(problems)
             rewriter = Rewriter(names, self.signatures, problems, v1=v1, strict=self.strict)
             rewriter.metadata = partial(self.metadata.constant, module=module, rule=rule)
-            new = rewriter.rule(rule)
-            if len(problems) == errors:
-                new = order_rule(new, rewriter.written, self.is_relation, problems)
+            new = rule
+            try:
+                new = rewriter.rule(rule)
+                if len(problems) == errors:
+                    new = order_rule(new, rewriter.written, self.is_relation, problems)
+            except RecursionError:
+                problems.add("rego_compile_error", "rule is nested too deeply", rule.loc)
             rules.append(new)
             written.append(rewriter.written)
             uses_metadata = uses_metadata or rewriter.uses_metadata

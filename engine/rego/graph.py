@@ -7,6 +7,7 @@ because what it replaces is known only while evaluating.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Path, RuleGroup
@@ -14,6 +15,9 @@ from cupcake.engine.rego.conflicts import definitions, path_text, ref_text
 from cupcake.engine.rego.resolve import Problems
 
 RECURSION = "rego_recursion_error"
+
+# So many rules on cycles are reported; finding the way of each takes a search of its own.
+_MANY: Final = 100
 
 
 class RuleTree:
@@ -137,8 +141,11 @@ def dependencies(rule: ast.Rule, tree: RuleTree) -> set[Path]:
 
 def check_recursion(
     groups: Mapping[Path, RuleGroup], written: Mapping[int, Mapping[str, str]], problems: Problems
-) -> bool:
-    """Report each rule that depends on itself; `written` gives written names by `id(rule)`. True if none does."""
+) -> list[Path] | None:
+    """Report each rule that depends on itself; `written` gives written names by `id(rule)`.
+
+    The answer is all groups, each after the groups that it depends on; None if there is recursion.
+    """
     tree = RuleTree.of(groups)
     by_rule: list[tuple[Path, ast.Rule, set[Path]]] = []
     edges: dict[Path, set[Path]] = {path: set() for path in groups}
@@ -147,38 +154,41 @@ def check_recursion(
             found = dependencies(rule, tree)
             by_rule.append((path, rule, found))
             edges[path] |= found
-    cyclic = _cyclic(edges)
+    order, cyclic = _order(edges)
     if not cyclic:
-        return True
+        return order
+    reported = 0
     for path, rule, found in by_rule:
-        if path not in cyclic:
+        if path not in cyclic or reported >= _MANY:
             continue
         cycle = _shortest(path, found & cyclic, edges)
         if cycle is None:
             continue
+        reported += 1
         name = ref_text(rule.head.ref, written.get(id(rule)))
         text = " -> ".join([name, *(path_text(p) for p in cycle[:-1]), name])
         problems.add(RECURSION, f"rule {name} is recursive: {text}", rule.loc)
-    return False
+    return None
 
 
-def _cyclic(edges: Mapping[Path, set[Path]]) -> set[Path]:
-    """The nodes that lie on a cycle (strip what has no way in or no way out, then test the rest)."""
-    left = {p: set(out) for p, out in edges.items()}
-    incoming: dict[Path, set[Path]] = {p: set() for p in edges}
+def _order(edges: Mapping[Path, set[Path]]) -> tuple[list[Path], set[Path]]:
+    """Nodes whose ways all end, each after those that it leads to; and the nodes on cycles."""
+    left = {p: len(out) for p, out in edges.items()}
+    incoming: dict[Path, list[Path]] = {p: [] for p in edges}
     for p, out in edges.items():
         for q in out:
-            incoming[q].add(p)
-    ends = [p for p, out in left.items() if not out]
-    while ends:
-        p = ends.pop()
+            incoming[q].append(p)
+    order = [p for p, count in left.items() if not count]
+    for p in order:
+        del left[p]
         for q in incoming[p]:
-            if q in left and p in left[q]:
-                left[q].discard(p)
-                if not left[q]:
-                    ends.append(q)
-        left.pop(p, None)
-    return {p for p in left if _shortest(p, left[p], left) is not None}
+            left[q] -= 1
+            if not left[q]:
+                order.append(q)
+    # Of the rest, some only lead to a cycle.
+    if len(left) > _MANY:
+        return order, set(left)
+    return order, {p for p in left if _shortest(p, edges[p], edges) is not None}
 
 
 def _shortest(

@@ -6,7 +6,7 @@ whatever it is not sure of has the type `any`, which agrees with everything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cupcake.engine.builtins import types as ty
 from cupcake.engine.builtins.types import Builtin
@@ -58,8 +58,9 @@ class TypeChecker:
 
     # -- rules ---------------------------------------------------------------------------------
 
-    def check_all(self) -> None:
-        for path in self.groups:
+    def check_all(self, order: Sequence[Path]) -> None:
+        """Check all groups; `order` has each after its dependencies, so that no chain nests deeply."""
+        for path in order:
             self.group_type(path)
 
     def check_query(self, body: ast.Body, written: Mapping[str, str]) -> None:
