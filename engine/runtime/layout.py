@@ -119,7 +119,10 @@ class ConstantPool:
     def add(self, value: ConstantNode) -> int:
         """Offset of a constant. Raises LayoutError for what is no constant. Equal values share one offset, but
         numbers that differ in their text (1 and 1.0) do not."""
-        return self._place(value).offset
+        try:
+            return self._place(value, 0).offset
+        except RecursionError:
+            raise LayoutError("a constant is nested too deeply") from None
 
     def add_bytes(self, data: bytes, align: int = 8) -> int:
         """Offset of raw bytes (tables, programs); `align` is a power of two, at most 8. Deduplicated."""
@@ -171,7 +174,9 @@ class ConstantPool:
 
     # -- values --
 
-    def _place(self, value: ConstantNode) -> _Placed:
+    def _place(self, value: ConstantNode, depth: int) -> _Placed:
+        if depth > abi.JSON_DEPTH_MAX:
+            raise LayoutError(f"a constant is nested more than {abi.JSON_DEPTH_MAX} levels deep")
         if value is None or isinstance(value, bool):
             return self._scalar(value)
         if isinstance(value, str):
@@ -181,11 +186,16 @@ class ConstantPool:
             return self._number(text)
         pairs = getattr(value, "pairs", None)
         if pairs is not None:
-            return self._object([(self._place(k), self._place(v)) for k, v in pairs])
+            entries: list[tuple[_Placed, _Placed]] = []
+            for k, v in pairs:
+                entries.append((self._place(k, depth + 1), self._place(v, depth + 1)))
+            return self._object(entries)
         items = getattr(value, "items", None)
         if items is None or callable(items):
             raise LayoutError(f"{type(value).__name__} is not a constant")
-        placed = [self._place(item) for item in items]
+        placed: list[_Placed] = []
+        for item in items:  # a loop: a comprehension would take a second Python frame a level
+            placed.append(self._place(item, depth + 1))
         return self._set(placed) if "Set" in type(value).__name__ else self._array(placed)
 
     def _scalar(self, value: bool | None) -> _Placed:

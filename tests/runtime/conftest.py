@@ -151,3 +151,9 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Native]:
         return answers
 
     yield run
+
+
+@pytest.fixture(scope="session")
+def session_rt(engine: wasmtime.Engine, module: wasmtime.Module) -> Runtime:
+    """One instance for all examples of a property test."""
+    return Runtime(engine, module)

@@ -1,0 +1,240 @@
+"""JSON and value text: what is read, what is refused, how it is written."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from conftest import Native, Runtime
+
+# text in -> JSON out
+READ = [
+    ("null", "null"),
+    (" \t\r\n[ true , false ] \n", "[true,false]"),
+    ("{}", "{}"),
+    ("[]", "[]"),
+    ('""', '""'),
+    ('{"b":1,"a":2}', '{"a":2,"b":1}'),
+    ('{"a":1,"b":2,"a":3}', '{"a":3,"b":2}'),
+    ('{"ab":1,"a":2,"":3,"é":4}', '{"":3,"a":2,"ab":1,"é":4}'),
+    ("0", "0"),
+    ("-0", "-0"),
+    ("1.50", "1.50"),
+    ("1E5", "1E5"),
+    ("1e400", "1e400"),
+    ("9223372036854775807", "9223372036854775807"),
+    ("-9223372036854775808", "-9223372036854775808"),
+    ("9223372036854775808", "9223372036854775808"),
+    ("123456789012345678", "123456789012345678"),
+    ("1234567890123456789", "1234567890123456789"),
+    ('"\\"\\\\\\/\\b\\f\\n\\r\\t"', '"\\"\\\\/\\b\\f\\n\\r\\t"'),
+    ('"\\u0041\\u00e9\\u20ac\\ud83d\\ude00"', '"Aé€😀"'),
+    ('"\\u0000\\u001f\\u007f"', '"\\u0000\\u001f\x7f"'),
+    ('"\\ud800"', '"\ufffd"'),
+    ('"\\ud800x"', '"\ufffdx"'),
+    ('"\\udc00\\ud800"', '"\ufffd\ufffd"'),
+    ('"\\ud800\\u0041"', '"\ufffdA"'),
+    ('"\\ud83d\\ud83d\\ude00"', '"\ufffd😀"'),
+    (b'"\xff"', '"\ufffd"'),
+    (b'"\xc3"', '"\ufffd"'),
+    (b'"a\xc0\x80b"', '"a\ufffd\ufffdb"'),
+    (b'"\xed\xa0\x80"', '"\ufffd\ufffd\ufffd"'),
+    (b'"\xf4\x90\x80\x80"', '"\ufffd\ufffd\ufffd\ufffd"'),
+    (b'"\xe2\x82"', '"\ufffd\ufffd"'),
+    ('"<>&\u2028"', '"<>&\u2028"'),
+    ('"' + "x" * 23 + '\\n"', '"' + "x" * 23 + '\\n"'),
+]
+
+REFUSED: list[str | bytes] = [
+    "",
+    " ",
+    "nul",
+    "nulll",
+    "True",
+    "undefined",
+    "01",
+    "-",
+    "+1",
+    ".5",
+    "1.",
+    "1e",
+    "1e+",
+    "--1",
+    "0x10",
+    "1 2",
+    "NaN",
+    "Infinity",
+    "[",
+    "[1",
+    "[1,",
+    "[1,]",
+    "[,1]",
+    "[1 2]",
+    "]",
+    "{",
+    '{"a"',
+    '{"a":',
+    '{"a":1',
+    '{"a":1,',
+    '{"a":1,}',
+    "{a:1}",
+    "{1:2}",
+    '{"a" 1}',
+    '"',
+    '"abc',
+    '"\\',
+    '"\\x"',
+    '"\\u12"',
+    '"\\u12g4"',
+    '"a\nb"',
+    '"\x00"',
+    "'a'",
+    "{1,2}",
+    "set()",
+    "/**/1",
+    "\ufeff1",
+]
+
+# value text in -> value text out, JSON out
+VALUES = [
+    ("set()", "set()", "[]"),
+    ("{}", "{}", "{}"),
+    ("{3,1,2,1}", "{1,2,3}", "[1,2,3]"),
+    ('{1:"a",[2]:null,true:0}', '{true:0,1:"a",[2]:null}', '{"1":"a","[2]":null,"true":0}'),
+    ('{{1},{2:3},"x",[]}', '{"x",[],{2:3},{1}}', '["x",[],{"2":3},[1]]'),
+    ('{ "a" : { 1 , 2 } }', '{"a":{1,2}}', '{"a":[1,2]}'),
+    ("{1,1.0,1e0,2}", "{1,2}", "[1,2]"),
+    ("{{2,1}:0}", "{{1,2}:0}", '{"[1,2]":0}'),
+]
+
+BAD_VALUES = ["{1,2:3}", "{1:2,3}", "{1,}", "{,1}", "set(", "set( )", "{1", "{1:", "{1 2}"]
+
+
+@pytest.mark.parametrize(("text", "want"), READ)
+def test_json_is_read_and_written_back(rt: Runtime, text: str | bytes, want: str) -> None:
+    value = rt.parse(text)
+    assert value
+    assert rt.json(value) == want
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_text_that_is_not_one_json_value_is_refused(rt: Runtime, text: str | bytes) -> None:
+    assert rt.parse(text) == 0
+
+
+@pytest.mark.parametrize(("text", "value", "as_json"), VALUES)
+def test_value_text_keeps_sets_and_keys(rt: Runtime, text: str, value: str, as_json: str) -> None:
+    assert rt.dump(rt.value(text)) == value
+    assert rt.json(rt.value(text)) == as_json
+    assert rt.call("rt_equal", rt.value(value), rt.value(text)) == 1
+
+
+@pytest.mark.parametrize("text", BAD_VALUES)
+def test_mixed_braces_are_refused(rt: Runtime, text: str) -> None:
+    assert rt.parse(text, "opa_value_parse") == 0
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ("[[", "]]")])
+def test_nesting_is_read_up_to_the_limit_and_refused_above(
+    rt: Runtime, opening: str, closing: str
+) -> None:
+    per = opening.count("[") + opening.count("{")
+    deepest = 512 // per - 1
+    fits = opening * deepest + "[]" + closing * deepest
+    assert rt.json(rt.parse(fits)) == fits
+    too_deep = opening * (deepest + 1) + "[]" + closing * (deepest + 1)
+    assert rt.parse(too_deep) == 0
+
+
+def test_unbalanced_input_of_a_million_brackets_is_refused(rt: Runtime) -> None:
+    assert rt.parse("[" * 1_000_000) == 0
+
+
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.text(st.characters(exclude_categories=["Cs"]))
+)
+documents = st.recursive(
+    scalars,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=12),
+        st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), inner),
+    ),
+    max_leaves=40,
+)
+
+
+def canonical(document: Any) -> str:
+    """Keys in the order of their UTF-8 bytes, no blanks, only what must be escaped."""
+    if isinstance(document, dict):
+        pairs = sorted(document.items(), key=lambda pair: pair[0].encode())
+        return "{" + ",".join(f"{canonical(k)}:{canonical(v)}" for k, v in pairs) + "}"
+    if isinstance(document, list):
+        return "[" + ",".join(map(canonical, document)) + "]"
+    return json.dumps(document, ensure_ascii=False)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(document=documents, spaced=st.booleans(), ascii_only=st.booleans())
+def test_any_document_comes_back_in_canonical_form(
+    document: Any, spaced: bool, ascii_only: bool, session_rt: Runtime
+) -> None:
+    text = json.dumps(document, ensure_ascii=ascii_only, indent=1 if spaced else None)
+    value = session_rt.parse(text)
+    assert value
+    assert session_rt.json(value) == canonical(document)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(data=st.binary(max_size=40), quoted=st.booleans())
+def test_any_bytes_in_a_string_are_repaired_as_go_does(
+    data: bytes, quoted: bool, session_rt: Runtime
+) -> None:
+    body = bytes(b for b in data if b >= 0x20 and b not in b'"\\')
+    value = session_rt.parse(b'["' + body + b'"]' if quoted else b'"' + body + b'"')
+    assert value
+    (want,) = json.loads(session_rt.json(value)) if quoted else [json.loads(session_rt.json(value))]
+    assert want == go_utf8(body)
+
+
+def go_utf8(data: bytes) -> str:
+    """Every byte that begins no valid sequence becomes one U+FFFD."""
+    out, at = "", 0
+    while at < len(data):
+        for size in (1, 2, 3, 4):
+            try:
+                out += data[at : at + size].decode()
+            except UnicodeDecodeError:
+                continue
+            at += size
+            break
+        else:
+            out, at = out + "\ufffd", at + 1
+    return out
+
+
+def test_under_the_sanitizers_all_texts_read_the_same(native: Native) -> None:
+    answers = native([("json", text) for text, _ in READ])
+    assert answers == [want for _, want in READ]
+    assert native([("json", text) for text in REFUSED]) == ["undefined"] * len(REFUSED)
+    assert native([("value", text) for text, _, _ in VALUES]) == [want for _, want, _ in VALUES]
+    assert native([("value", text) for text in BAD_VALUES]) == ["undefined"] * len(BAD_VALUES)
+
+
+def test_under_the_sanitizers_every_cut_of_a_text_is_survived(native: Native) -> None:
+    text = '{"a":[1,-2.5e3,"x\\u00e9\\ud83d\\ude00\\n",{"b":[true,null]}],"é":"0123456789abcdef"}'.encode()
+    answers = native([("json", text[:n]) for n in range(len(text) + 1)])
+    assert answers[:-1] == ["undefined"] * len(text)
+    assert answers[-1].startswith('{"a":[1,-2.5e3,"xé😀')
+
+
+def test_html_characters_are_escaped_for_json_marshal(native: Native) -> None:
+    text = '"<a href=\\"x\\">&\u2028\u2029\u20ac\xe2 plain text of some length <"'
+    (answer,) = native([("html", text)])
+    assert answer == (
+        '"\\u003ca href=\\"x\\"\\u003e\\u0026\\u2028\\u2029\u20ac\xe2 plain text of some length \\u003c"'
+    )
