@@ -25,7 +25,6 @@ from wasmtime import _bindings as raw
 from cupcake.engine.errors import EvaluationError, LoadError
 from cupcake.engine.vm.limits import STACK_BYTES, Limits, Ticker
 
-MAX_TEXT = 1 << 31
 _ABORT = re.compile(r"(eval_[a-z_]+): (.*)", re.DOTALL)
 _VAL = c.sizeof(raw.wasmtime_val_raw_t)
 _EXTERN = c.sizeof(raw.wasmtime_extern_t)
@@ -59,7 +58,6 @@ _call = _function("wasmtime_func_call_unchecked", _P, _P, _P, _P, _SIZE, _P)
 _trap_new = _function("wasmtime_trap_new", _P, c.c_char_p, _SIZE)
 
 _CALLBACK = c.CFUNCTYPE(_SIZE, _P, _P, _P, _SIZE)
-_FINALIZER = c.CFUNCTYPE(None, _P)
 _define_unchecked = _function(
     "wasmtime_linker_define_func_unchecked",
     _P, _P, c.c_char_p, _SIZE, c.c_char_p, _SIZE, _P, _CALLBACK, _P, _P,
@@ -287,9 +285,11 @@ class Program:
         self._pages = next(
             int(i.type.limits.min) for i in module.imports if isinstance(i.type, wasmtime.MemoryType)
         )
-        self._heap = 0
-        with self._store(None) as frame:
-            self._heap = frame.call_core(b"opa_heap_ptr_get", b"")
+        try:
+            with self._store(None) as frame:
+                self._heap = frame.call_core(b"opa_heap_ptr_get", b"")
+        except EvaluationError as e:
+            raise LoadError(f"the policy cannot be started: {e.message}") from e
 
     def run(self, text: bytes, entrypoint: int, options: int, session: Session, form: int = 0) -> bytes:
         """One evaluation in a Store of its own: input text (b"" = no input) -> text of the result set."""

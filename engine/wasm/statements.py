@@ -17,6 +17,7 @@ from cupcake.engine.runtime import abi
 from cupcake.engine.wasm import opcodes as op
 from cupcake.engine.wasm.asm import Assembled, Assembler
 from cupcake.engine.wasm.errors import CodegenError
+from cupcake.engine.wasm.uses import read_locals
 from cupcake.engine.wasm.unit import MAX_HOST_ARGS, UNKNOWN, Unit, plan_symbol, policy_symbol
 
 # Blocks in blocks: each level costs Python frames here and in the planner, and stack in the engine's compiler.
@@ -48,6 +49,7 @@ class FunctionWriter:
         self.result = self.asm.fixed_local()
         self.exit = 0
         self.is_plan = False
+        self.read: frozenset[int] = frozenset()
 
     # -- operands -------------------------------------------------------------------------------------------
 
@@ -379,6 +381,9 @@ class FunctionWriter:
         asm.set(i)
         again = asm.loop()
         for function, target in (("rt_iter_key", s.key), ("rt_iter_value", s.value)):
+            if target not in self.read:
+                # An array's key is a number that would have to be made.
+                continue
             asm.get(source)
             asm.get(i)
             self.call(function)
@@ -496,6 +501,7 @@ class FunctionWriter:
 
     def function(self, func: ir.Func) -> Assembled:
         asm = self.asm
+        self.read = read_locals(func.blocks)
         slot = self.unit.memo_slots.get(func.name)
         if slot is not None:
             # A frame's entry: 0 not evaluated, 1 undefined, else the value.
@@ -525,6 +531,7 @@ class FunctionWriter:
     def plan(self, plan: ir.Plan) -> Assembled:
         asm = self.asm
         self.is_plan = True
+        self.read = read_locals(plan.blocks)
         asm.const(0)
         self.call("rt_set")
         asm.set(self.result)
