@@ -15,10 +15,9 @@ from typing import Any
 from cupcake.engine.artifact import Artifact
 from cupcake.engine.errors import Diagnostic, LoadError
 from cupcake.engine.policy.discovery import Layer
-from cupcake.engine.policy.metadata import Routing
 from cupcake.engine.policy.origins import Origin, Origins
-from cupcake.engine.policy.routing import RoutedPolicy, RoutingMap, build_routing
-from cupcake.engine.policy.rulebook import Signal
+from cupcake.engine.policy.routing import RoutedPolicy, Routing, RoutingMap, build_routing
+from cupcake.engine.policy.signal import Signal
 
 FORMAT = 1
 _MANIFEST = "project.json"

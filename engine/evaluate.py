@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from cupcake.engine.compiled import CompiledLayer, CompiledProject, load_compiled
 from cupcake.engine.errors import (
@@ -26,7 +26,6 @@ from cupcake.engine.errors import (
 from cupcake.engine.harness.adapters import Adapter, adapter_for, harness_name, refuse_plainly
 from cupcake.engine.harness.answer import HarnessAnswer, encode, make_answer
 from cupcake.engine.harness.event import event_names, guess_event_name, parse_event
-from cupcake.engine.policy.assemble import LayerPlan, assemble
 from cupcake.engine.policy.builtin_config import required_signal_prefix
 from cupcake.engine.policy.decision import (
     Decision,
@@ -39,6 +38,10 @@ from cupcake.engine.policy.routing import RoutedPolicy
 from cupcake.engine.policy.synthesis import NO_OPINION, FinalDecision, merge_layers, synthesise
 from cupcake.engine.preprocess.event import clean_event, enrich_event
 from cupcake.engine.signals import Command, run_signals
+from cupcake.engine.vm import Limits, Policy, load
+
+if TYPE_CHECKING:
+    from cupcake.engine.policy.assemble import LayerPlan
 
 __all__ = [
     "BuildFailed",
@@ -51,15 +54,11 @@ __all__ = [
 ]
 
 
-class Policy(Protocol):
-    """What is needed of a loaded module."""
-
-    def evaluate_json(self, entrypoint: str, input_json: bytes) -> bytes: ...
-
-
 def compile_project(sources: ProjectSources) -> CompiledProject:
     """Compile every layer for every harness that has policies; raises BuildFailed with all diagnostics."""
+    # Only a builder compiles; an engine process starts without the compiler and the YAML reader.
     from cupcake.engine.api import compile_policy
+    from cupcake.engine.policy.assemble import assemble
 
     plans, findings = assemble(sources)
     errors = list(findings.errors)
@@ -133,13 +132,11 @@ class Evaluator:
         compiled: CompiledProject,
         *,
         cache_dir: Path | None = None,
-        limits: Mapping[str, Any] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """Loads every module at once, so that a broken one is found here (LoadError) and not by an event.
 
-        `cache_dir`: folder of compiled machine code. `limits`: keyword arguments of `cupcake.engine.api.load`."""
-        from cupcake.engine.api import load
-
+        `cache_dir`: folder of compiled machine code. `limits`: memory and time of each evaluation."""
         self.root = compiled.root
         self.project = compiled
         self._layers: dict[str, tuple[_LoadedLayer, ...]] = {}
@@ -151,7 +148,7 @@ class Evaluator:
                     layer,
                     None
                     if layer.artifact is None
-                    else load(layer.artifact, cache_dir=cache_dir, **(limits or {})),
+                    else load(layer.artifact, cache_dir=cache_dir, limits=limits),
                     compiled,
                 )
                 for layer in found

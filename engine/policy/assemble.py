@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from cupcake.engine.errors import Diagnostic
 from cupcake.engine.library import library_text
@@ -21,10 +20,11 @@ from cupcake.engine.policy.discovery import (
     ProjectSources,
     SourceFile,
 )
-from cupcake.engine.policy.metadata import KNOWN_EVENTS, BadMetadata, Head, Routing, read_head
+from cupcake.engine.policy.metadata import KNOWN_EVENTS, BadMetadata, Head, read_head
 from cupcake.engine.policy.origins import Origins, read_origins
-from cupcake.engine.policy.routing import RoutedPolicy
-from cupcake.engine.policy.rulebook import Findings, Rulebook, Signal, read_rulebook
+from cupcake.engine.policy.routing import RoutedPolicy, Routing
+from cupcake.engine.policy.rulebook import Findings, Rulebook, read_rulebook
+from cupcake.engine.policy.signal import Signal
 
 ENTRYPOINTS: Mapping[Layer, str] = {
     "project": "cupcake/system/evaluate",
@@ -155,7 +155,7 @@ def _rulebook(files: list[SourceFile], prefix: str, layer: Layer, findings: Find
     for file in files:
         rest = file.path.removeprefix(folder)
         if rest != file.path and "/" not in rest:
-            signals.setdefault(PurePosixPath(rest).stem, Signal(script=f"signals/{rest}"))
+            signals.setdefault(_stem(rest), Signal(script=f"signals/{rest}"))
     for name, (command, timeout) in rulebook.builtins.signals.items():
         signals.setdefault(name, Signal(command, timeout))
     return Rulebook(signals, rulebook.builtins)
@@ -175,11 +175,11 @@ def _plan(
     enabled = set(rulebook.builtins.enabled)
     present: set[str] = set()
     for file in own:
-        path = PurePosixPath(file.path)
-        if path.parent.name == "builtins":
-            if path.stem not in enabled:
+        folder, _, name = file.path.rpartition("/")
+        if folder.endswith("/builtins"):
+            if _stem(name) not in enabled:
                 continue
-            present.add(path.stem)
+            present.add(_stem(name))
         _take(file, layer, collected, findings, set(rulebook.signals))
     system = [file for file in files if file.path.startswith(f"{prefix}system/")]
     for file in system:
@@ -349,6 +349,11 @@ def _add_library(layer: Layer, collected: _Collected) -> None:
         _COMMANDS in text for text in collected.modules.values()
     ):
         collected.modules["cupcake:library/commands.rego"] = library_text("commands.rego")
+
+
+def _stem(name: str) -> str:
+    lead, dot, _ = name.rpartition(".")
+    return lead if dot and lead else name
 
 
 def _text(file: SourceFile, findings: Findings) -> str | None:

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from cupcake.engine.policy.routing import Routing
 from cupcake.engine.policy.yaml_text import YamlProblem, YamlText, parse_yaml
 
 _PACKAGE = re.compile(r"^package[ \t]+([a-zA-Z0-9._]+)", re.MULTILINE)
@@ -76,19 +77,6 @@ KNOWN_EVENTS = frozenset(
         "NeverFires",
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Routing:
-    """`custom.routing` of a policy. Empty `events` = never routed by itself."""
-
-    events: tuple[str, ...] = ()
-    tools: tuple[str, ...] = ()
-    signals: tuple[str, ...] = ()
-
-    @property
-    def is_empty(self) -> bool:
-        return not (self.events or self.tools or self.signals)
 
 
 @dataclass(frozen=True, slots=True)

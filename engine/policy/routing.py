@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from cupcake.engine.policy.metadata import Routing
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """`custom.routing` of a policy. Empty `events` = never routed by itself."""
+
+    events: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    signals: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.events or self.tools or self.signals)
 
 
 @dataclass(frozen=True, slots=True)

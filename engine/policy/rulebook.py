@@ -8,9 +8,9 @@ from typing import Any
 
 from cupcake.engine.errors import Diagnostic
 from cupcake.engine.policy.builtin_config import BuiltinConfig, read_builtins
+from cupcake.engine.policy.signal import DEFAULT_SIGNAL_TIMEOUT, Signal
 from cupcake.engine.policy.yaml_text import YamlProblem, YamlText, parse_yaml
 
-DEFAULT_SIGNAL_TIMEOUT = 5
 MAX_SIGNAL_TIMEOUT = 600
 _KNOWN_KEYS = frozenset(
     {
@@ -24,17 +24,6 @@ _KNOWN_KEYS = frozenset(
         "metadata",
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """A command whose output policies read as `input.signals.<name>`. `timeout` in seconds.
-
-    `script` instead of `command`: a file below the layer's folder, found in `signals/`."""
-
-    command: str = ""
-    timeout: int = DEFAULT_SIGNAL_TIMEOUT
-    script: str = ""
 
 
 @dataclass(frozen=True, slots=True)
