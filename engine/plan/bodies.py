@@ -96,7 +96,7 @@ class BodyPlanner(TermPlanner):
         value = constant(call.args[1])
         if not is_constant(value):
             return False
-        items = collection_items(value)  # type: ignore[arg-type]
+        items = collection_items(value)
         if items is None:
             return False
         member = self.term(call.args[0])
@@ -258,7 +258,7 @@ class BodyPlanner(TermPlanner):
         value = each.value
         known = constant(value)
         if is_constant(known):
-            return MockConst(known)  # type: ignore[arg-type]
+            return MockConst(known)
         if isinstance(value, ast.Ref | ast.Var):
             head = value.terms[0] if isinstance(value, ast.Ref) else value
             path = data_path(value)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeGuard
 
 from cupcake.engine.plan import ir
+from cupcake.engine.plan.rule_tree import Key
 from cupcake.engine.rego import ast
 
 
@@ -51,7 +52,20 @@ def constant(term: ast.Term) -> ir.Const | _NotConstant:
             return NOT_CONSTANT
 
 
-def is_constant(value: ir.Const | _NotConstant) -> bool:
+def key_constant(key: Key) -> ir.Const:
+    """The constant for a key of the rule tree."""
+    match key:
+        case str():
+            return key
+        case ast.Number():
+            return ir.ConstNumber(key.text)
+        case ast.Boolean():
+            return key.value
+        case ast.Null():
+            return None
+
+
+def is_constant(value: ir.Const | _NotConstant) -> TypeGuard[ir.Const]:
     """Whether `value` is a constant (null included)."""
     return not isinstance(value, _NotConstant)
 

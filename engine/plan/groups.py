@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from cupcake.engine.plan import ir
 from cupcake.engine.plan.bodies import BodyPlanner
-from cupcake.engine.plan.constants import constant, is_constant
+from cupcake.engine.plan.constants import constant, is_constant, key_constant
 from cupcake.engine.plan.index import Piece, indexed_blocks
 from cupcake.engine.plan.rule_tree import Group, Node
 from cupcake.engine.plan.terms import DATA, INPUT, PlanError
@@ -45,7 +45,7 @@ class GroupPlanner(BodyPlanner):
     # -- complete rules and functions
 
     def values(
-        self, name: str, group: Group, rules: Sequence[ast.Rule], args: dict[int, ast.Term]
+        self, name: str, group: Group, rules: Sequence[ast.Rule], args: Mapping[int, ast.Term]
     ) -> ir.Func:
         """A complete rule or function. `args`: arguments (by position) that are known and no parameters."""
         is_function = group.kind == "function"
@@ -281,7 +281,7 @@ class GroupPlanner(BodyPlanner):
             else:
                 func = self.unit.package(self.scope, child)
             value = self.call(func, (INPUT, DATA))
-            operand = self.load(key if isinstance(key, str) else constant(key))  # type: ignore[arg-type]
+            operand = self.load(key_constant(key))
             self.emit(ir.ObjectInsertStmt(operand, value, virtual, self.place))
             blocks.append(self.finish(mark))
         mark = self.capture()
@@ -289,7 +289,7 @@ class GroupPlanner(BodyPlanner):
         if not node.path and self.scope.has_slots:
             base = self._without_slots(DATA)
         for key in node.path:
-            base = self.dot(base, self.load(key if isinstance(key, str) else constant(key)))  # type: ignore[arg-type]
+            base = self.dot(base, self.load(key_constant(key)))
         self.emit(ir.IsObjectStmt(base, self.place))
         self.emit(ir.ObjectMergeStmt(self.as_local(base), virtual, result, self.place))
         self.emit(ir.ReturnLocalStmt(result, self.place))

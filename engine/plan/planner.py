@@ -110,7 +110,7 @@ class _Unit:
         if not self._may_index(scope) or node is None or node.group is None:
             return None
         group = node.group
-        known: dict[int, ast.Term] = {}
+        known: dict[int, ast.String] = {}
         for rule in group.rules:
             for collection in self.collections(scope, rule).values():
                 for position, pattern in enumerate(rule.head.args or ()):
@@ -121,7 +121,7 @@ class _Unit:
             return None
         shown = ",".join(
             json.dumps(known[p].value) if p in known else "_" for p in range(len(args))
-        )  # type: ignore[union-attr]
+        )
         name = f"{self._generation(scope)}.{path_name(path)}({shown})"
         self._ask(
             name, lambda func: GroupPlanner(self, scope).values(func, group, group.rules, known)

@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 
 from cupcake.engine.rego import ast
 
-Key: TypeAlias = "str | ast.Scalar"
+Key: TypeAlias = "str | ast.Null | ast.Boolean | ast.Number"
 Path: TypeAlias = tuple[Key, ...]
 
 
@@ -72,8 +72,6 @@ def _order(key: Key) -> tuple[int, str]:
             return (1 + int(key.value), "")
         case ast.Number():
             return (3, key.text.rjust(40))
-        case ast.String():
-            return (4, key.value)
 
 
 def key_of(term: ast.Term) -> Key | None:

@@ -257,7 +257,7 @@ class _Values:
         """A term used as a value."""
         value = constant(term)
         if is_constant(value):
-            return Taint.YES if _holds(value, self._reader.key) else Taint.NO  # type: ignore[arg-type]
+            return Taint.YES if _holds(value, self._reader.key) else Taint.NO
         match term:
             case ast.Array() | ast.Set():
                 return max((self.term(item) for item in term.items), default=Taint.NO)

@@ -135,7 +135,7 @@ class TermPlanner(Emitter):
         """Emits what computes `term`; undefined where the term is."""
         value = constant(term)
         if is_constant(value):
-            return self.load(value)  # type: ignore[arg-type]
+            return self.load(value)
         match term:
             case ast.Var():
                 return self._variable(term)
