@@ -40,7 +40,7 @@ class YamlText:
             found = None
             if isinstance(node, yaml.MappingNode):
                 for key, value in node.value:
-                    if key.value == step:
+                    if key.value == str(step):
                         row, found = key.start_mark.line + 1, value
             elif (
                 isinstance(node, yaml.SequenceNode)
