@@ -21,7 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cupcaked: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        print(f"cupcaked: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+        print(
+            f"cupcaked: {error.strerror or error}: {error.filename or ''}".rstrip(": "),
+            file=sys.stderr,
+        )
         return 1
 
 

@@ -90,7 +90,9 @@ class Owner(Protocol):
     def needed(self, engine: Engine, request: Request, root: str) -> None:
         """The engine does not have this project; the request is the owner's until it gives it back."""
 
-    def control(self, identity: bytes, kind: int, request_id: bytes, deadline: float, body: bytes) -> None:
+    def control(
+        self, identity: bytes, kind: int, request_id: bytes, deadline: float, body: bytes
+    ) -> None:
         """Anything but EVALUATE."""
 
     def engine_says(self, engine: Engine, frame: bytes) -> None:
@@ -192,19 +194,34 @@ class Broker:
             self._owner.bad_request(str(error))
             return
         if version != m.VERSION:
-            self._bad(identity, kind, request_id, f"protocol version {version}; this daemon speaks {m.VERSION}")
+            self._bad(
+                identity,
+                kind,
+                request_id,
+                f"protocol version {version}; this daemon speaks {m.VERSION}",
+            )
             return
         wait = deadline_ms / 1000.0 if deadline_ms else self._default_deadline
         deadline = now + min(wait, self._most_deadline)
         if kind != _EVALUATE:
             if len(body) > _CONTROL_LIMIT:
-                self._bad(identity, kind, request_id, f"body of {len(body)} bytes, at most {_CONTROL_LIMIT} here")
+                self._bad(
+                    identity,
+                    kind,
+                    request_id,
+                    f"body of {len(body)} bytes, at most {_CONTROL_LIMIT} here",
+                )
             else:
                 self._owner.control(identity, kind, request_id, deadline, body)
             return
         self.last_request = now
         if len(body) > m.MAX_MESSAGE_BYTES:
-            self._bad(identity, kind, request_id, f"message of {len(body)} bytes, at most {m.MAX_MESSAGE_BYTES}")
+            self._bad(
+                identity,
+                kind,
+                request_id,
+                f"message of {len(body)} bytes, at most {m.MAX_MESSAGE_BYTES}",
+            )
             return
         if self._refusal is not None:
             self.reply_error(identity, kind, request_id, *self._refusal)
@@ -232,14 +249,20 @@ class Broker:
         refused = self._queue.push(request)
         if refused is not None:
             self._count.overloaded += 1
-            self.fail(refused, m.ErrorCode.OVERLOADED, "too many requests are waiting; try again in a moment")
+            self.fail(
+                refused,
+                m.ErrorCode.OVERLOADED,
+                "too many requests are waiting; try again in a moment",
+            )
 
     def _bad(self, identity: bytes, kind: int, request_id: bytes, why: str) -> None:
         self._count.bad_requests += 1
         self._owner.bad_request(why)
         self.reply_error(identity, kind, request_id, m.ErrorCode.BAD_REQUEST, why)
 
-    def reply(self, identity: bytes, kind: int, request_id: bytes, body: bytes, flags: int = 0) -> None:
+    def reply(
+        self, identity: bytes, kind: int, request_id: bytes, body: bytes, flags: int = 0
+    ) -> None:
         """To one connection; one that is gone or does not read loses its reply and nobody waits for it."""
         send = self._front.send
         try:
@@ -251,7 +274,9 @@ class Broker:
         send(wire.reply_header(kind & 0x3F, request_id, flags), _MORE)
         send(body, _NOBLOCK)
 
-    def reply_error(self, identity: bytes, kind: int, request_id: bytes, code: str, message: str) -> None:
+    def reply_error(
+        self, identity: bytes, kind: int, request_id: bytes, code: str, message: str
+    ) -> None:
         self._count.errors += 1
         self.reply(identity, kind, request_id, codec.encode_error(str(code), message), m.FLAG_ERROR)
 
@@ -313,7 +338,11 @@ class Broker:
             request.needs += 1
             root = frame[9:].decode("utf-8", "surrogateescape")
             if request.needs > _MOST_NEEDS:
-                self.fail(request, m.ErrorCode.INTERNAL, f"no engine keeps the policies of {root!a} loaded")
+                self.fail(
+                    request,
+                    m.ErrorCode.INTERNAL,
+                    f"no engine keeps the policies of {root!a} loaded",
+                )
             else:
                 self._owner.needed(engine, request, root)
         elif tag == wire.FAILURE:
@@ -380,7 +409,10 @@ class Broker:
                 if engine.state is _READY:
                     engine.on(EngineEvent.KILL)
                 continue
-            send(wire.WORK.pack(wire.EVALUATE, ticket, int(request.deadline * 1e6)) + request.body, _NOBLOCK)
+            send(
+                wire.WORK.pack(wire.EVALUATE, ticket, int(request.deadline * 1e6)) + request.body,
+                _NOBLOCK,
+            )
             if not load and not engine.pinged and not engine.loads:
                 engine.owes_since = now
             request.dispatched = now
@@ -427,11 +459,17 @@ class Broker:
                         self._expire(request)
                 self._redo = deque(kept)
         for engine in self._engines.values():
-            if len(engine.inflight) > 1 and now - max(engine.heard, engine.owes_since) > rescue_after:
+            if (
+                len(engine.inflight) > 1
+                and now - max(engine.heard, engine.owes_since) > rescue_after
+            ):
                 self._rescue(engine)
 
     def _rescue(self, stuck: Engine) -> None:
-        if not any(e is not stuck and e.state is _READY and len(e.inflight) < self._window for e in self._engines.values()):
+        if not any(
+            e is not stuck and e.state is _READY and len(e.inflight) < self._window
+            for e in self._engines.values()
+        ):
             return
         held: Iterator[int] = iter(list(stuck.inflight))
         next(held)

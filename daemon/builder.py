@@ -64,7 +64,10 @@ def build(module: ModuleType, job: dict[str, Any]) -> dict[str, Any]:
     if tree is None:
         result["vanished"] = True
         result["diagnostics"] = [
-            diagnostic("no_policy", f"there is no {snapshot.CUPCAKE} folder with policies; run `cupcake init` there")
+            diagnostic(
+                "no_policy",
+                f"there is no {snapshot.CUPCAKE} folder with policies; run `cupcake init` there",
+            )
         ]
         return result
     timings: dict[str, int] = {}
@@ -98,7 +101,9 @@ def build(module: ModuleType, job: dict[str, Any]) -> dict[str, Any]:
         result["diagnostics"] = [diagnostic("publish_failed", str(error))]
         result["again"] = True
     except MemoryError:
-        result["diagnostics"] = [diagnostic("build_limit", "the build needs more memory than a build may have")]
+        result["diagnostics"] = [
+            diagnostic("build_limit", "the build needs more memory than a build may have")
+        ]
     else:
         result.update(
             ok=True,

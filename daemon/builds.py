@@ -29,7 +29,11 @@ class _Build:
 
 class Builds:
     def __init__(
-        self, config: Config, attach: _Attach, detach: Callable[[Child], None], built: Callable[[str, dict[str, Any]], None]
+        self,
+        config: Config,
+        attach: _Attach,
+        detach: Callable[[Child], None],
+        built: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._config = config
         self._attach = attach
@@ -75,7 +79,9 @@ class Builds:
         build = _Build(Child("cupcake.daemon.builder", now, capture=True))
         self._all.append(build)
         self._attach(build.child, lambda: self._heard(build))
-        build.child.tell({"parent": os.getpid(), "engine_module": self._config.engine_module}, last=False)
+        build.child.tell(
+            {"parent": os.getpid(), "engine_module": self._config.engine_module}, last=False
+        )
         return build
 
     def _heard(self, build: _Build) -> None:
@@ -93,14 +99,20 @@ class Builds:
                 result = given
         except ValueError:
             pass
-        self._built(build.root, result if result is not None else _crashed(why or "the build process wrote no result"))
+        self._built(
+            build.root,
+            result if result is not None else _crashed(why or "the build process wrote no result"),
+        )
 
     def tick(self, now: float) -> None:
         for build in self._all:
             if build.deadline and now >= build.deadline and not build.done:
                 build.deadline = 0.0
                 build.child.kill()
-                self._over(build, f"the build took longer than {self._config.timing.build:g} seconds and was ended")
+                self._over(
+                    build,
+                    f"the build took longer than {self._config.timing.build:g} seconds and was ended",
+                )
 
     def reap(self, now: float) -> None:
         """After SIGCHLD."""
@@ -111,7 +123,12 @@ class Builds:
             if build is self._standby:
                 self._standby = None
             elif not build.done and build.root is not None:
-                self._over(build, "" if build.child.output.endswith(b"\n") else f"the build process {build.child.why}")
+                self._over(
+                    build,
+                    ""
+                    if build.child.output.endswith(b"\n")
+                    else f"the build process {build.child.why}",
+                )
             if build.root is not None:
                 self.warm(now)
 

@@ -103,13 +103,21 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="cupcaked", description="Serve policy decisions to the hooks of AI coding agents."
     )
-    made.add_argument("--socket", help="where to listen (default: CUPCAKE_SOCKET, else the runtime directory)")
-    made.add_argument("--engines", type=int, help="engine processes (default: CUPCAKE_ENGINES, else one a CPU)")
-    made.add_argument("--state-dir", help="trust keys and last generations (default: XDG_STATE_HOME)")
+    made.add_argument(
+        "--socket", help="where to listen (default: CUPCAKE_SOCKET, else the runtime directory)"
+    )
+    made.add_argument(
+        "--engines", type=int, help="engine processes (default: CUPCAKE_ENGINES, else one a CPU)"
+    )
+    made.add_argument(
+        "--state-dir", help="trust keys and last generations (default: XDG_STATE_HOME)"
+    )
     made.add_argument("--cache-dir", help="compiled policies (default: XDG_CACHE_HOME)")
     made.add_argument("--global-dir", help="the global policy layer's folder")
     made.add_argument("--log-file", help="append JSON lines here (default: standard error)")
-    made.add_argument("--queue", type=int, default=1024, help="requests that may wait, more are refused")
+    made.add_argument(
+        "--queue", type=int, default=1024, help="requests that may wait, more are refused"
+    )
     made.add_argument("--idle-exit", type=float, default=0.0, metavar="MINUTES",
                       help="leave when unused for so long (default: never)")  # fmt: skip
     made.add_argument("--group", type=int, help="group id that may connect (system service)")
@@ -120,7 +128,9 @@ def parser() -> argparse.ArgumentParser:
 def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
     """Raises ConfigError with the option and what it may be; argparse itself leaves on --help."""
     given = parser().parse_args(arguments)
-    text = str(given.engines) if given.engines is not None else environment.get("CUPCAKE_ENGINES", "")
+    text = (
+        str(given.engines) if given.engines is not None else environment.get("CUPCAKE_ENGINES", "")
+    )
     try:
         engines = int(text) if text else os.cpu_count() or 1
     except ValueError:

@@ -31,7 +31,9 @@ def prepare_directory(directory: Path, group: int | None) -> None:
         ) from error
     found = os.lstat(directory)
     if not stat.S_ISDIR(found.st_mode):
-        raise UnsafeDirectory(f"{directory} is not a directory (a link?); remove it or give another --socket")
+        raise UnsafeDirectory(
+            f"{directory} is not a directory (a link?); remove it or give another --socket"
+        )
     if found.st_uid != os.geteuid():
         raise UnsafeDirectory(
             f"{directory} belongs to user {found.st_uid}, not to us ({os.geteuid()}); give another --socket"
@@ -82,7 +84,9 @@ def remove_stale(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(found.st_mode):
-        raise UnsafeDirectory(f"{path} is there and is no socket; move it away or give another --socket")
+        raise UnsafeDirectory(
+            f"{path} is there and is no socket; move it away or give another --socket"
+        )
     os.unlink(path)
 
 

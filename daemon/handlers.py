@@ -31,7 +31,9 @@ def reload_options(body: bytes) -> tuple[str | None, bool]:
     root = given.get("root")
     accept = given.get("accept_removal", False)
     if not (root is None or isinstance(root, str)) or not isinstance(accept, bool):
-        raise ProtocolError("RELOAD takes root (text) and accept_removal (true or false), both optional")
+        raise ProtocolError(
+            "RELOAD takes root (text) and accept_removal (true or false), both optional"
+        )
     return (root or None), accept
 
 

@@ -35,5 +35,6 @@ class Heartbeat:
     def alive(self, engines: Iterable[Engine], now: float) -> bool:
         """Whether any engine spoke within the limit: what the service manager's watchdog is told."""
         return any(
-            e.state in _SPOKEN_TO and now - e.heard <= self.hung_after + e.patience + self.period for e in engines
+            e.state in _SPOKEN_TO and now - e.heard <= self.hung_after + e.patience + self.period
+            for e in engines
         )

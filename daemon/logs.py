@@ -67,7 +67,9 @@ class Log:
         self._sink = _Sink(path)
         human = path is None and sys.stderr.isatty() and "JOURNAL_STREAM" not in os.environ
         renderer: Any = (
-            structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer(default=str)
+            structlog.dev.ConsoleRenderer()
+            if human
+            else structlog.processors.JSONRenderer(default=str)
         )
         self._logger = structlog.wrap_logger(
             structlog.PrintLogger(file=self._sink),  # type: ignore[arg-type]

@@ -20,9 +20,20 @@ _TAIL = 8192
 class Child:
     """A running child. `output`: what it wrote to stdout when `capture` was given; `last_words`: the end of its stderr."""
 
-    __slots__ = ("_config", "_output_limit", "_popen", "_tail", "exit_status", "output", "pid", "started")
+    __slots__ = (
+        "_config",
+        "_output_limit",
+        "_popen",
+        "_tail",
+        "exit_status",
+        "output",
+        "pid",
+        "started",
+    )
 
-    def __init__(self, module: str, now: float, *, capture: bool = False, output_limit: int = 4 << 20) -> None:
+    def __init__(
+        self, module: str, now: float, *, capture: bool = False, output_limit: int = 4 << 20
+    ) -> None:
         """Start `python -m module`. Raises OSError when the system cannot start processes."""
         # -P (or -I when we run so ourselves): the folder we happen to stand in must not provide modules.
         isolation = "-I" if sys.flags.isolated else "-P"
@@ -59,7 +70,9 @@ class Child:
     def streams(self) -> tuple[int, ...]:
         """File descriptors to watch for reading."""
         return tuple(
-            s.fileno() for s in (self._popen.stdout, self._popen.stderr) if s is not None and not s.closed
+            s.fileno()
+            for s in (self._popen.stdout, self._popen.stderr)
+            if s is not None and not s.closed
         )
 
     def read(self, fd: int) -> bool:

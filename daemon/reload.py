@@ -140,13 +140,21 @@ class Projects:
                 self._host.fail(request, m.ErrorCode.NO_POLICY, _no_policy(root))
                 return
             if len(self._projects) >= self._most and not self._evict():
-                self._host.fail(request, m.ErrorCode.OVERLOADED, f"{self._most} projects are being built already")
+                self._host.fail(
+                    request,
+                    m.ErrorCode.OVERLOADED,
+                    f"{self._most} projects are being built already",
+                )
                 return
             project = self._projects[root] = Project(root)
             self._host.watch(self._projects)
         project.used = now
         if len(project.parked) >= _MOST_PARKED:
-            self._host.fail(request, m.ErrorCode.OVERLOADED, "too many requests wait for the first build of this project")
+            self._host.fail(
+                request,
+                m.ErrorCode.OVERLOADED,
+                "too many requests wait for the first build of this project",
+            )
             return
         project.parked.append(request)
         if not project.building and root not in self._queue:
@@ -160,7 +168,11 @@ class Projects:
                 project.parked = [r for r in project.parked if r.deadline > now]
                 self._count.expired += len(late)
                 for request in late:
-                    self._host.fail(request, m.ErrorCode.EXPIRED, "the deadline passed while the policies were built")
+                    self._host.fail(
+                        request,
+                        m.ErrorCode.EXPIRED,
+                        "the deadline passed while the policies were built",
+                    )
 
     def fail_parked(self, code: m.ErrorCode, message: str) -> None:
         for project in self._projects.values():
@@ -192,12 +204,14 @@ class Projects:
             project.again = project.again or project.building
             return
         project.on(ProjectEvent.VANISHED)
-        if project.state is ProjectState.REMOVED:
+        if project.serving:
             project.tree = None
             project.diagnostics = [_diagnostic("removed", _removed(project.root))]
-            self._host.log("policies_removed", level="error", root=project.root, generation=project.generation)
+            self._host.log(
+                "policies_removed", level="error", root=project.root, generation=project.generation
+            )
             self._notify(project)
-        elif not project.serving:
+        else:
             self._forget(project)
 
     # -- reload ------------------------------------------------------------------------------------------
@@ -207,8 +221,10 @@ class Projects:
         wanted = [p for p in self._projects.values() if root is None or p.root == root]
         targets: dict[str, int] = {}
         for project in wanted:
-            if accept_removal and project.state is ProjectState.REMOVED and not os.path.isdir(
-                os.path.join(project.root, CUPCAKE)
+            if (
+                accept_removal
+                and project.state is ProjectState.REMOVED
+                and not os.path.isdir(os.path.join(project.root, CUPCAKE))
             ):
                 self._host.log("removal_accepted", level="warning", root=project.root)
                 self._forget(project)
@@ -266,7 +282,9 @@ class Projects:
         else:
             self._failed(project, result, now)
         seen, project.seen = project.seen, None
-        if (project.again or seen not in (None, project.tree)) and self._projects.get(root) is project:
+        if (project.again or seen not in (None, project.tree)) and self._projects.get(
+            root
+        ) is project:
             self._enqueue(project)
         self.pump()
         self._settle()
@@ -360,7 +378,9 @@ class Projects:
         if project is None:
             return
         if error:
-            self._host.log("load_failed", level="error", root=project.root, pid=engine.pid, error=error)
+            self._host.log(
+                "load_failed", level="error", root=project.root, pid=engine.pid, error=error
+            )
             if generation != project.generation:
                 return
             if project.rolling and not project.rolled_to and project.previous[0]:
@@ -368,7 +388,11 @@ class Projects:
             else:
                 self._host.replace(engine, error)
             return
-        if project.rolling and project.rolling[0] == engine.identity and generation == project.generation:
+        if (
+            project.rolling
+            and project.rolling[0] == engine.identity
+            and generation == project.generation
+        ):
             project.rolled_to += 1
             project.rolling.pop(0)
             self._roll(project)
@@ -489,11 +513,18 @@ def summary(project: Project) -> str:
         return faults
     if project.serving:
         return f"Cupcake: the last edit of the policies is not in effect ({faults}); the previous ones still guard"
-    return f"Cupcake: the policies of {project.root} do not build, so everything is denied: {faults}"
+    return (
+        f"Cupcake: the policies of {project.root} do not build, so everything is denied: {faults}"
+    )
 
 
 def _bad_root(root: str) -> str:
-    if not root.startswith("/") or "\0" in root or len(root) > 4096 or root != os.path.normpath(root):
+    if (
+        not root.startswith("/")
+        or "\0" in root
+        or len(root) > 4096
+        or root != os.path.normpath(root)
+    ):
         return "root must be an absolute, normal path of at most 4096 characters"
     return ""
 

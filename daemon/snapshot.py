@@ -121,7 +121,9 @@ def highest_number(base: Path, root: str) -> int:
     return max((int(n) for n in names if n.isascii() and n.isdigit() and len(n) < 12), default=0)
 
 
-def publish(base: Path, root: str, number: int, digest: str, write: Callable[[Path], None]) -> Generation:
+def publish(
+    base: Path, root: str, number: int, digest: str, write: Callable[[Path], None]
+) -> Generation:
     """Let `write` fill a fresh folder, then give it its final name in one step.
 
     Raises SnapshotError (with what to do) and leaves nothing behind when the disk is full or refuses."""
@@ -150,8 +152,12 @@ def read_generation(directory: Path) -> Generation:
     try:
         manifest: Any = json.loads((directory / _MANIFEST).read_text(encoding="utf-8"))
         if manifest["format"] != _FORMAT:
-            raise SnapshotError(f"{directory} has format {manifest['format']}, this daemon reads {_FORMAT}")
-        return Generation(str(manifest["root"]), int(manifest["number"]), str(manifest["digest"]), directory)
+            raise SnapshotError(
+                f"{directory} has format {manifest['format']}, this daemon reads {_FORMAT}"
+            )
+        return Generation(
+            str(manifest["root"]), int(manifest["number"]), str(manifest["digest"]), directory
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SnapshotError(f"{directory} is no published generation: {error}") from error
 

@@ -88,7 +88,9 @@ class Watcher:
         next_poll = time.monotonic() + self._poll
         while True:
             now = time.monotonic()
-            soonest = min([look.due for look in self._looks.values() if look.due], default=next_poll)
+            soonest = min(
+                [look.due for look in self._looks.values() if look.due], default=next_poll
+            )
             with self._wake:
                 if not (self._stop or self._hints or self._wanted is not None):
                     self._wake.wait(max(0.0, min(soonest, next_poll) - now))
@@ -113,7 +115,8 @@ class Watcher:
 
     def _set(self, wanted: dict[str, str]) -> None:
         self._looks = {
-            name: self._looks.get(name) or _Look(folder, due=time.monotonic()) for name, folder in wanted.items()
+            name: self._looks.get(name) or _Look(folder, due=time.monotonic())
+            for name, folder in wanted.items()
         }
         self._restart_native()
 
@@ -163,7 +166,10 @@ class Watcher:
         self._native_stop = threading.Event()
         if folders:
             threading.Thread(
-                target=self._native, args=(folders, self._native_stop), name="cupcake-inotify", daemon=True
+                target=self._native,
+                args=(folders, self._native_stop),
+                name="cupcake-inotify",
+                daemon=True,
             ).start()
 
     def _native(self, folders: Mapping[str, str], stop: threading.Event) -> None:
@@ -186,9 +192,11 @@ class Watcher:
                     # What happened while the watch was being set up was not reported.
                     again = 0.0
                     self.hint(folders.values())
-                names = set()
+                names: set[str] = set()
                 for _, path in batch:
-                    names.update(n for f, n in folders.items() if path == f or path.startswith(f + os.sep))
+                    names.update(
+                        n for f, n in folders.items() if path == f or path.startswith(f + os.sep)
+                    )
                 if names:
                     self.hint(names)
             self._native_works = True

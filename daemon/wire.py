@@ -96,14 +96,14 @@ def read_header(frame: bytes) -> tuple[int, int, bytes, int]:
 
     The ordinary layout is read by hand, since this runs for every request; anything else goes to the codec.
     """
-    if len(frame) >= 23 and frame[0] == 0x95 and frame[1] < 0x80 and frame[2] < 0x80:
-        if frame[3] == 0xC4 and frame[4] == 0x10:
-            lead = frame[21]
-            size = len(frame)
-            if lead == 0xCD and size == 25 and frame[24] < 0x80:
-                return frame[1], frame[2], frame[5:21], frame[22] << 8 | frame[23]
-            if lead < 0x80 and size == 23 and frame[22] < 0x80:
-                return frame[1], frame[2], frame[5:21], lead
+    size = len(frame)
+    if size in (25, 23) and frame[0] == 0x95 and frame[3] == 0xC4 and frame[4] == 0x10:
+        version, kind, lead = frame[1], frame[2], frame[21]
+        if version < 0x80 and kind < 0x80 and frame[-1] < 0x80:
+            if size == 25 and lead == 0xCD:
+                return version, kind, frame[5:21], frame[22] << 8 | frame[23]
+            if size == 23 and lead < 0x80:
+                return version, kind, frame[5:21], lead
     header = codec.decode_header(frame)
     return header.version, header.kind, header.request_id, header.deadline_ms
 
@@ -111,5 +111,3 @@ def read_header(frame: bytes) -> tuple[int, int, bytes, int]:
 def reply_header(kind: int, request_id: bytes, flags: int) -> bytes:
     """The same bytes as codec.encode_header for kinds and flags below 64."""
     return b"\x95\x01%c\xc4\x10%b\x00%c" % (kind | m.REPLY, request_id, flags)
-
-

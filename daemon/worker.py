@@ -57,7 +57,9 @@ class Project:
 
     __slots__ = ("evaluator", "failure", "generation", "notices")
 
-    def __init__(self, evaluator: Any, generation: int, failure: str, notices: tuple[str, ...]) -> None:
+    def __init__(
+        self, evaluator: Any, generation: int, failure: str, notices: tuple[str, ...]
+    ) -> None:
         self.evaluator = evaluator
         self.generation = generation
         self.failure = failure
@@ -65,7 +67,9 @@ class Project:
 
 
 class Worker:
-    def __init__(self, socket: zmq.Socket[bytes], module: ModuleType, cache_dir: Path, most_projects: int) -> None:
+    def __init__(
+        self, socket: zmq.Socket[bytes], module: ModuleType, cache_dir: Path, most_projects: int
+    ) -> None:
         self._socket = socket
         self._module = module
         self._cache_dir = cache_dir
@@ -104,7 +108,9 @@ class Worker:
     def _evaluate(self, frame: bytes, now: float) -> None:
         _, ticket, deadline = wire.WORK.unpack_from(frame)
         if deadline < now * 1e6:
-            self._fail(ticket, m.ErrorCode.EXPIRED, "the deadline passed before the evaluation began")
+            self._fail(
+                ticket, m.ErrorCode.EXPIRED, "the deadline passed before the evaluation began"
+            )
             return
         try:
             request = codec.decode_evaluate(frame[wire.WORK.size :])
@@ -119,7 +125,9 @@ class Worker:
         self._used.add(request.root)
         try:
             if project.evaluator is None:
-                answer = self._module.failure_answer(request.harness, request.event, project.failure)
+                answer = self._module.failure_answer(
+                    request.harness, request.event, project.failure
+                )
             else:
                 answer = project.evaluator.answer(request.harness, request.event)
             body = codec.encode_answer(
@@ -137,13 +145,19 @@ class Worker:
             letter = wire.VERDICT_LETTERS[answer.verdict]
         except Exception as error:
             # The evaluator promises never to raise; if it does, that is a denial, with the place for the log.
-            print(f"evaluation failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-            self._fail(ticket, m.ErrorCode.EVALUATION_FAILED, f"{type(error).__name__}: {error}"[:500])
+            print(
+                f"evaluation failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True
+            )
+            self._fail(
+                ticket, m.ErrorCode.EVALUATION_FAILED, f"{type(error).__name__}: {error}"[:500]
+            )
             return
         self._socket.send(wire.REPLY_HEAD.pack(wire.ANSWER, ticket, letter) + body)
 
     def _fail(self, ticket: int, code: m.ErrorCode, message: str) -> None:
-        self._socket.send(wire.TICKET.pack(wire.FAILURE, ticket) + codec.encode_error(str(code), message))
+        self._socket.send(
+            wire.TICKET.pack(wire.FAILURE, ticket) + codec.encode_error(str(code), message)
+        )
 
     def _take(self, take: wire.Take) -> None:
         """Switch a project between two requests: the new one is complete before the old one goes."""
@@ -152,7 +166,11 @@ class Worker:
         patience = 0.0
         if take.failure:
             self._projects[take.root] = Project(None, take.generation, take.failure, take.notices)
-        elif current is not None and current.evaluator is not None and current.generation == take.generation:
+        elif (
+            current is not None
+            and current.evaluator is not None
+            and current.generation == take.generation
+        ):
             current.notices = take.notices
             patience = float(getattr(current.evaluator, "patience", 0.0))
         else:
@@ -172,7 +190,12 @@ class Worker:
         self._socket.send(
             wire.pack_json(
                 wire.TAKEN,
-                {"root": take.root, "generation": take.generation, "error": error, "patience": patience},
+                {
+                    "root": take.root,
+                    "generation": take.generation,
+                    "error": error,
+                    "patience": patience,
+                },
             )
         )
 

@@ -145,4 +145,6 @@ def failure_answer(harness: str, event: bytes | None, reason: str) -> HarnessAns
 
 def _answer(verdict: str, reason: str) -> HarnessAnswer:
     response = json.dumps({"verdict": verdict, "reason": reason}).encode()
-    return HarnessAnswer(verdict, response, 0, "", {verdict.title(): {"reason": reason}}, {"evaluate": 1}, ())
+    return HarnessAnswer(
+        verdict, response, 0, "", {verdict.title(): {"reason": reason}}, {"evaluate": 1}, ()
+    )

@@ -85,7 +85,13 @@ def start(folder: Path, *, environment: dict[str, str] | None = None, timing: di
         "engines": 2,
         "engine_module": str(TINY),
         "verbose": True,
-        "timing": {"heartbeat": 0.1, "hung_after": 0.6, "watch_poll": 0.5, "drain": 3.0, **(timing or {})},
+        "timing": {
+            "heartbeat": 0.1,
+            "hung_after": 0.6,
+            "watch_poll": 0.5,
+            "drain": 3.0,
+            **(timing or {}),
+        },
         **options,
     }
     process = subprocess.Popen(
@@ -102,7 +108,10 @@ def daemon_in(folder: Path, *, leave: bool = False, **options: Any) -> Iterator[
     """A daemon that is ready; afterwards it is stopped and nothing of it may be left."""
     daemon = start(folder, **options)
     try:
-        until(lambda: daemon.events("ready") or daemon.process.poll() is not None, "the daemon to be ready")
+        until(
+            lambda: daemon.events("ready") or daemon.process.poll() is not None,
+            "the daemon to be ready",
+        )
         yield daemon
     finally:
         family = daemon.children()
@@ -148,9 +157,13 @@ class Talk:
         self.socket.close()
         self._context.term()
 
-    def send(self, kind: int, body: bytes = b"", *, id: bytes | None = None, deadline_ms: int = 20_000) -> bytes:
+    def send(
+        self, kind: int, body: bytes = b"", *, id: bytes | None = None, deadline_ms: int = 20_000
+    ) -> bytes:
         request_id = id if id is not None else os.urandom(16)
-        self.socket.send_multipart([b"", codec.encode_header(m.Header(kind, request_id, deadline_ms)), body])
+        self.socket.send_multipart(
+            [b"", codec.encode_header(m.Header(kind, request_id, deadline_ms)), body]
+        )
         return request_id
 
     def receive(self, seconds: float = 15.0) -> tuple[m.Header, bytes]:
@@ -166,6 +179,16 @@ class Talk:
         assert header.request_id == sent and header.kind == kind | m.REPLY
         return codec.decode_body(reply)
 
+    def ask_raw(self, kind: int, body: bytes = b"") -> bytes:
+        self.send(kind, body)
+        return self.receive()[1]
+
+    def ask_later(self, kind: int) -> None:
+        """Waits for the answer to `kind` while others are open: so all that was sent before has arrived."""
+        sent = self.send(kind)
+        header, _ = self.receive()
+        assert header.request_id == sent
+
     def status(self) -> dict[str, Any]:
         return self.ask(m.Kind.STATUS)
 
@@ -177,11 +200,17 @@ class Talk:
         sent = self.send(m.Kind.EVALUATE, event(root, command), **options)
         header, body = self.receive()
         assert header.request_id == sent
-        return codec.decode_error(body) if header.flags & m.FLAG_ERROR else codec.decode_answer(body)
+        return (
+            codec.decode_error(body) if header.flags & m.FLAG_ERROR else codec.decode_answer(body)
+        )
 
 
 def event(root: Path, command: str) -> bytes:
-    bash = {"hook_event_name": "PreToolUse", "tool_name": "Bash", "tool_input": {"command": command}}
+    bash = {
+        "hook_event_name": "PreToolUse",
+        "tool_name": "Bash",
+        "tool_input": {"command": command},
+    }
     return codec.encode_evaluate(m.Evaluate(str(root), "claude", json.dumps(bash).encode()))
 
 
