@@ -1,8 +1,8 @@
 """The policy engine: Rego to WebAssembly, and its evaluation. Names are loaded when they are first used.
 
-    query(text, modules, data, input)            bindings of a query, as `opa eval` gives them
-    compile_policy(modules, data, entrypoints)   -> Artifact
-    load(artifact | bytes | path)                -> Policy; Policy.evaluate(entrypoint, input)
+query(text, modules, data, input)            bindings of a query, as `opa eval` gives them
+compile_policy(modules, data, entrypoints)   -> Artifact
+load(artifact | bytes | path)                -> Policy; Policy.evaluate(entrypoint, input)
 """
 
 from __future__ import annotations

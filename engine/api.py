@@ -13,11 +13,11 @@ from cupcake.engine.builtins.types import ANY, Builtin
 from cupcake.engine.builtins.values import RegoObject, RegoSet, Value, pairs, rego_object, rego_set
 from cupcake.engine.errors import EngineError
 from cupcake.engine.plan import ir
-from cupcake.engine.plan.constants import NOT_CONSTANT, constant
+from cupcake.engine.plan.constants import constant, is_constant
 from cupcake.engine.plan.planner import plan
 from cupcake.engine.rego.compile import check
 from cupcake.engine.rego.parser import parse_module, parse_query, parse_term
-from cupcake.engine.vm import Limits, Policy, load
+from cupcake.engine.vm import Limits, load
 from cupcake.engine.vm.hostcalls import HostFunction
 from cupcake.engine.vm.policy import UNDEFINED
 from cupcake.engine.wasm.assemble import assemble
@@ -37,9 +37,7 @@ def compile_policy(
     "data.a.b.c"). CompileErrors holds every error of the compile."""
     if not entrypoints:
         raise EngineError('compile_policy needs at least one entrypoint, such as "example/allow"')
-    parsed = [
-        parse_module(text, name, rego_version=rego_version) for name, text in modules.items()
-    ]
+    parsed = [parse_module(text, name, rego_version=rego_version) for name, text in modules.items()]
     base = to_const({} if data is None else data)
     checked = check(parsed, data_paths=data if isinstance(data, Mapping) else None)
     return assemble(plan(checked, [entrypoint_path(e) for e in entrypoints], base))
@@ -63,7 +61,8 @@ def query(
     Decimal. `input` None is null, left out is no input; `input_term` gives the input as a Rego term instead.
     Raises CompileErrors or EvaluationError(code, message)."""
     parsed = [
-        parse_module(text, name, rego_version=rego_version) for name, text in (modules or {}).items()
+        parse_module(text, name, rego_version=rego_version)
+        for name, text in (modules or {}).items()
     ]
     body = parse_query(query, rego_version=rego_version)
     base = to_const({} if data is None else data)
@@ -117,8 +116,10 @@ def to_const(value: object) -> ir.Const:
 def _term_value(text: str) -> Value:
     """The value of a ground Rego term."""
     found = constant(parse_term(text, "<input>"))
-    if isinstance(found, type(NOT_CONSTANT)):
-        raise EngineError("the input term must be a ground value: it holds a variable, reference or call")
+    if not is_constant(found):
+        raise EngineError(
+            "the input term must be a ground value: it holds a variable, reference or call"
+        )
     return to_value(found)
 
 

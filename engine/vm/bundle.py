@@ -35,7 +35,9 @@ def read_bundle(path: Path) -> WasmBundle:
                 name = member.name.removeprefix("./").lstrip("/")
                 if name in _NAMES and member.isfile():
                     if member.size > MAX_MEMBER:
-                        raise LoadError(f"{path}: {name} has {member.size} bytes, the limit is {MAX_MEMBER}")
+                        raise LoadError(
+                            f"{path}: {name} has {member.size} bytes, the limit is {MAX_MEMBER}"
+                        )
                     content = archive.extractfile(member)
                     found[name] = content.read() if content else b""
             return _pick(found, path)
@@ -49,5 +51,7 @@ _NAMES = ("policy.wasm", "data.json")
 def _pick(found: dict[str, bytes], path: Path) -> WasmBundle:
     wasm = found.get("policy.wasm")
     if wasm is None:
-        raise LoadError(f"{path}: the bundle has no policy.wasm: build it with `opa build -t wasm` or `cupcake rego build`")
+        raise LoadError(
+            f"{path}: the bundle has no policy.wasm: build it with `opa build -t wasm` or `cupcake rego build`"
+        )
     return WasmBundle(wasm, found.get("data.json", b"{}"))

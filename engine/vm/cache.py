@@ -40,11 +40,18 @@ class ModuleCache:
             return None
         with os.fdopen(fd, "rb") as f:
             info = os.fstat(fd)
-            if not stat.S_ISREG(info.st_mode) or info.st_uid != os.geteuid() or info.st_mode & 0o022:
+            if (
+                not stat.S_ISREG(info.st_mode)
+                or info.st_uid != os.geteuid()
+                or info.st_mode & 0o022
+            ):
                 return None
             data = f.read()
         native = data[_HEAD:]
-        if data[: len(_MAGIC)] != _MAGIC or hashlib.sha256(native).digest() != data[len(_MAGIC) : _HEAD]:
+        if (
+            data[: len(_MAGIC)] != _MAGIC
+            or hashlib.sha256(native).digest() != data[len(_MAGIC) : _HEAD]
+        ):
             return None
         with contextlib.suppress(OSError):
             os.utime(self.path(key))
@@ -75,7 +82,9 @@ class ModuleCache:
             info = os.lstat(self.folder)
         except OSError:
             return False
-        return stat.S_ISDIR(info.st_mode) and info.st_uid == os.geteuid() and not info.st_mode & 0o077
+        return (
+            stat.S_ISDIR(info.st_mode) and info.st_uid == os.geteuid() and not info.st_mode & 0o077
+        )
 
     def _shrink(self) -> None:
         entries: list[tuple[float, int, str]] = []

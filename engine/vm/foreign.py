@@ -22,7 +22,9 @@ _PAGE = 65536
 class ForeignProgram:
     """A module of OPA's ABI with its base document."""
 
-    def __init__(self, machine: Machine, module: wasmtime.Module, limits: Limits, data: bytes) -> None:
+    def __init__(
+        self, machine: Machine, module: wasmtime.Module, limits: Limits, data: bytes
+    ) -> None:
         self._machine, self._module, self.limits = machine, module, limits
         self._data = data
         exports = {e.name for e in module.exports}
@@ -39,17 +41,22 @@ class ForeignProgram:
         self.builtins: dict[str, int] = running.document("builtins")
         self.entrypoints: dict[str, int] = running.document("entrypoints")
 
-    def run(self, text: bytes, entrypoint: int, options: int, session: Session, form: int = 0) -> bytes:
+    def run(
+        self, text: bytes, entrypoint: int, options: int, session: Session, form: int = 0
+    ) -> bytes:
         """As `native.Program.run`."""
         if len(text) > self.limits.input_bytes:
             raise EvaluationError(
-                "eval_limit_input", f"the input has {len(text)} bytes, the limit is {self.limits.input_bytes}"
+                "eval_limit_input",
+                f"the input has {len(text)} bytes, the limit is {self.limits.input_bytes}",
             )
         running = _Running(self, session)
         data = running.parse("opa_json_parse", self._data)
         at = running.write(text)
         heap = running.call("opa_heap_ptr_get")
-        return running.read(running.call("opa_eval", options, entrypoint, data, at, len(text), heap, form))
+        return running.read(
+            running.call("opa_eval", options, entrypoint, data, at, len(text), heap, form)
+        )
 
 
 class _Running:
@@ -72,9 +79,13 @@ class _Running:
                 if isinstance(item.type, wasmtime.MemoryType):
                     imports.append(self.memory)
                 elif isinstance(item.type, wasmtime.FuncType) and item.module == "env":
-                    imports.append(wasmtime.Func(self.store, item.type, self._host(item.name or "")))
+                    imports.append(
+                        wasmtime.Func(self.store, item.type, self._host(item.name or ""))
+                    )
                 else:
-                    raise LoadError(f"the module imports {item.module}.{item.name}, which is not of OPA's ABI")
+                    raise LoadError(
+                        f"the module imports {item.module}.{item.name}, which is not of OPA's ABI"
+                    )
             self.exports = wasmtime.Instance(self.store, module, imports).exports(self.store)
         except wasmtime.WasmtimeError as e:
             raise EvaluationError("eval_limit_memory", str(e).strip().splitlines()[0]) from e
@@ -89,9 +100,12 @@ class _Running:
         def builtin(number: int, ctx: int, *operands: int) -> int:
             try:
                 if self.session is None:
-                    raise EvaluationError("eval_internal_error", "a builtin is called where none is served")
+                    raise EvaluationError(
+                        "eval_internal_error", "a builtin is called where none is served"
+                    )
                 texts = tuple(
-                    self.read(self.call("opa_value_dump", o)).decode("utf-8", "replace") for o in operands
+                    self.read(self.call("opa_value_dump", o)).decode("utf-8", "replace")
+                    for o in operands
                 )
                 result = self.session.call(number, texts)
                 return 0 if result is None else self.parse("opa_value_parse", result.encode())
@@ -137,7 +151,9 @@ class _Running:
     def parse(self, function: str, data: bytes) -> int:
         value = self.call(function, self.write(data), len(data))
         if not value:
-            raise EvaluationError("eval_input_error", "the module cannot read a document that it is given")
+            raise EvaluationError(
+                "eval_input_error", "the module cannot read a document that it is given"
+            )
         return value
 
     def document(self, function: str) -> dict[str, int]:

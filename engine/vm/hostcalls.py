@@ -20,8 +20,9 @@ class HostCalls:
 
     __slots__ = ("by_id",)
 
-    def __init__(self, wanted: Mapping[str, int], served: Mapping[str, HostFunction]) -> None:
-        """LoadError naming every builtin that is wanted and not served."""
+    def __init__(self, wanted: Mapping[str, int], own: Mapping[str, HostFunction]) -> None:
+        """`own` functions go before those that ship. LoadError naming every builtin that is wanted and not served."""
+        served = own if all(name in own for name in wanted) else {**_shipped(), **own}
         missing = sorted(name for name in wanted if name not in served)
         if missing:
             raise LoadError(
@@ -50,7 +51,9 @@ class HostSession:
     def _call(self, number: int, operands: tuple[str, ...]) -> str | None:
         found = self._calls.by_id.get(number)
         if found is None:
-            raise EvaluationError("eval_internal_error", f"the module calls a builtin by the unknown id {number}")
+            raise EvaluationError(
+                "eval_internal_error", f"the module calls a builtin by the unknown id {number}"
+            )
         name, function = found
         try:
             return dump_value(function(*(parse_value(o) for o in operands)))
@@ -63,11 +66,13 @@ class HostSession:
             raise
         except Exception as e:
             # A defect of a host function must not look like "undefined": a rule would vanish.
-            raise EvaluationError("eval_internal_error", f"{name} failed: {type(e).__name__}: {e}") from e
+            raise EvaluationError(
+                "eval_internal_error", f"{name} failed: {type(e).__name__}: {e}"
+            ) from e
 
 
-def shipped_functions() -> Mapping[str, HostFunction]:
-    """The host functions that come with the engine."""
+def _shipped() -> Mapping[str, HostFunction]:
+    """The host functions that come with the engine; most policies need none, so they are imported late."""
     from cupcake.engine.builtins import host
 
     return getattr(host, "HOST", {})

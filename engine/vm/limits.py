@@ -53,13 +53,14 @@ class Ticker:
         """Keep ticking for at least `ticks` more."""
         with self._lock:
             until = self._now + ticks + 1
-            if until > self._until:
-                self._until = until
+            self._until = max(self._until, until)
             if not self._running:
                 self._running = True
                 self._wake.set()
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._loop, name="cupcake-epoch", daemon=True)
+                    self._thread = threading.Thread(
+                        target=self._loop, name="cupcake-epoch", daemon=True
+                    )
                     self._thread.start()
 
     def _loop(self) -> None:

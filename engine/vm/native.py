@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import ctypes as c
 import functools
+import importlib.metadata
 import platform
 import re
 import struct
@@ -21,6 +22,7 @@ from typing import Any, Protocol
 
 import wasmtime
 from wasmtime import _bindings as raw
+from wasmtime import _ffi
 
 from cupcake.engine.errors import EvaluationError, LoadError
 from cupcake.engine.vm.limits import STACK_BYTES, Limits, Ticker
@@ -37,7 +39,7 @@ _ARG2 = struct.Struct("<" + f"i{_VAL - 4}x" * 2)
 
 def _function(name: str, result: Any, *arguments: Any) -> Any:
     # A prototype of our own: the library's shared one converts every pointer to a Python object.
-    address = c.cast(getattr(raw.dll, name), c.c_void_p).value
+    address = c.cast(getattr(_ffi.dll, name), c.c_void_p).value
     assert address is not None
     return c.CFUNCTYPE(result, *arguments)(address)
 
@@ -100,7 +102,9 @@ class _Frame:
         vals = (raw.wasmtime_val_raw_t * 2)()
         trap = c.c_void_p()
         if not _export_get(self.context, self.at_core, name, len(name), c.byref(func)):
-            raise EvaluationError("eval_internal_error", f"the module does not export {name.decode()}")
+            raise EvaluationError(
+                "eval_internal_error", f"the module does not export {name.decode()}"
+            )
         c.memmove(vals, arguments, len(arguments))
         error = _call(self.context, c.addressof(func) + _OF, vals, 2, c.byref(trap))
         if error or trap.value:
@@ -111,7 +115,9 @@ class _Frame:
         """The NUL-terminated bytes at an address of linear memory."""
         size = _memory_size(self.context, self.at_memory)
         if not 0 < address < size:
-            raise EvaluationError("eval_internal_error", "the module gave an address outside of its memory")
+            raise EvaluationError(
+                "eval_internal_error", "the module gave an address outside of its memory"
+            )
         base = _memory_data(self.context, self.at_memory)
         value: bytes = (c.c_char * (size - address)).from_address(base + address).value
         return value
@@ -131,7 +137,9 @@ class _Frame:
         c.memmove(_memory_data(self.context, self.at_memory) + address, data, len(data))
         value = self.call_core(b"opa_value_parse", _ARG2.pack(_signed(address), len(data)))
         if not value:
-            raise EvaluationError("eval_internal_error", "a builtin's result is no value that the module reads")
+            raise EvaluationError(
+                "eval_internal_error", "a builtin's result is no value that the module reads"
+            )
         return value
 
 
@@ -169,7 +177,7 @@ class Machine:
         """What a compiled module depends on beside its source: part of the cache's key."""
         return "|".join(
             (
-                wasmtime.__version__,
+                _wasmtime_version(),
                 platform.system(),
                 platform.machine(),
                 _cpu_flags(),
@@ -233,7 +241,9 @@ class Machine:
             number = int(vals[0].i32)
             operands = tuple(int(vals[i + 2].i32) & 0xFFFFFFFF for i in range(arity))
             if frame.session is None:
-                raise EvaluationError("eval_internal_error", "a builtin is called where none is served")
+                raise EvaluationError(
+                    "eval_internal_error", "a builtin is called where none is served"
+                )
             text = frame.session.call(number, tuple(frame.dump(o) for o in operands))
             vals[0].i32 = 0 if text is None else _signed(frame.parse(text))
 
@@ -244,8 +254,14 @@ class Machine:
         for item in module.imports:
             name = item.name or ""
             callback, arity = self._host_function(name)
-            if item.module != "env" or callback is None or not isinstance(item.type, wasmtime.FuncType):
-                raise LoadError(f"the module imports {item.module}.{name}, which is not of OPA's ABI")
+            if (
+                item.module != "env"
+                or callback is None
+                or not isinstance(item.type, wasmtime.FuncType)
+            ):
+                raise LoadError(
+                    f"the module imports {item.module}.{name}, which is not of OPA's ABI"
+                )
             module_name, func_name = b"env", name.encode()
             error = _define_unchecked(
                 _address(linker), module_name, len(module_name), func_name, len(func_name),
@@ -277,13 +293,17 @@ class _LoadedCore:
 class Program:
     """A policy module ready to run on its core."""
 
-    def __init__(self, machine: Machine, core: _LoadedCore, module: wasmtime.Module, limits: Limits) -> None:
+    def __init__(
+        self, machine: Machine, core: _LoadedCore, module: wasmtime.Module, limits: Limits
+    ) -> None:
         self._machine, self._core, self._module = machine, core, module
         self._at_module = _address(module)
         self.limits = limits
         self._ticks = limits.ticks
         self._pages = next(
-            int(i.type.limits.min) for i in module.imports if isinstance(i.type, wasmtime.MemoryType)
+            int(i.type.limits.min)
+            for i in module.imports
+            if isinstance(i.type, wasmtime.MemoryType)
         )
         try:
             with self._store(None) as frame:
@@ -291,12 +311,15 @@ class Program:
         except EvaluationError as e:
             raise LoadError(f"the policy cannot be started: {e.message}") from e
 
-    def run(self, text: bytes, entrypoint: int, options: int, session: Session, form: int = 0) -> bytes:
+    def run(
+        self, text: bytes, entrypoint: int, options: int, session: Session, form: int = 0
+    ) -> bytes:
         """One evaluation in a Store of its own: input text (b"" = no input) -> text of the result set."""
         size = len(text)
         if size > self.limits.input_bytes:
             raise EvaluationError(
-                "eval_limit_input", f"the input has {size} bytes, the limit is {self.limits.input_bytes}"
+                "eval_limit_input",
+                f"the input has {size} bytes, the limit is {self.limits.input_bytes}",
             )
         with self._store(session) as frame:
             context = frame.context
@@ -308,7 +331,9 @@ class Program:
             if end > room:
                 self._grow(frame, (end - room >> 16) + 1)
             c.memmove(_memory_data(context, frame.at_memory) + heap, text, size)
-            c.memmove(frame.at_vals, _ARGS.pack(options, entrypoint, 0, heap, size, end, form), 7 * _VAL)
+            c.memmove(
+                frame.at_vals, _ARGS.pack(options, entrypoint, 0, heap, size, end, form), 7 * _VAL
+            )
             error = _call(context, frame.at_func + _OF, frame.at_vals, _SLOTS, frame.at_trap)
             if error or frame.trap.value or frame.error is not None:
                 raise _translate(error, frame.trap.value, frame.error)
@@ -320,7 +345,8 @@ class Program:
         if error:
             _take_error(error)
             raise EvaluationError(
-                "eval_limit_memory", f"the policy and its input need more than {self.limits.memory_bytes} bytes"
+                "eval_limit_memory",
+                f"the policy and its input need more than {self.limits.memory_bytes} bytes",
             )
 
     @contextlib.contextmanager
@@ -390,7 +416,10 @@ def abort_error(text: str) -> EvaluationError:
 
 
 _TRAPS = {
-    wasmtime.TrapCode.INTERRUPT: ("eval_limit_time", "the evaluation took longer than its time limit"),
+    wasmtime.TrapCode.INTERRUPT: (
+        "eval_limit_time",
+        "the evaluation took longer than its time limit",
+    ),
     wasmtime.TrapCode.STACK_OVERFLOW: ("eval_limit_depth", "the evaluation nests too deeply"),
 }
 
@@ -411,11 +440,18 @@ def _translate(error: int | None, trap: int | None, raised: BaseException | None
         found = trap_error(wasmtime.Trap._from_ptr(c.cast(trap, c.POINTER(raw.wasm_trap_t))))
     if error:
         text = _take_error(error)
-        code = "eval_limit_memory" if "memory" in text and "limit" in text else "eval_internal_error"
+        code = (
+            "eval_limit_memory" if "memory" in text and "limit" in text else "eval_internal_error"
+        )
         found = EvaluationError(code, text)
     if raised is not None:
         return raised
     return found or EvaluationError("eval_internal_error", "the module failed without a reason")
+
+
+@functools.cache
+def _wasmtime_version() -> str:
+    return importlib.metadata.version("wasmtime")
 
 
 @functools.cache

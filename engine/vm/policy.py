@@ -18,7 +18,7 @@ from cupcake.engine.vm import native
 from cupcake.engine.vm.bundle import read_bundle
 from cupcake.engine.vm.cache import ModuleCache
 from cupcake.engine.vm.foreign import ForeignProgram
-from cupcake.engine.vm.hostcalls import HostCalls, HostFunction, HostSession, shipped_functions
+from cupcake.engine.vm.hostcalls import HostCalls, HostFunction, HostSession
 from cupcake.engine.vm.limits import Limits
 from cupcake.engine.vm.text import dump_value
 
@@ -56,7 +56,10 @@ class Policy:
         self._program, self._calls = program, calls
         self.entrypoints = tuple(entrypoints)
         self.source_map = source_map
-        self._ids = {**entrypoints, **{"data." + n.replace("/", "."): i for n, i in entrypoints.items()}}
+        self._ids = {
+            **entrypoints,
+            **{"data." + n.replace("/", "."): i for n, i in entrypoints.items()},
+        }
 
     def evaluate(
         self, entrypoint: str, input: object = UNDEFINED, *, strict_builtin_errors: bool = False
@@ -137,11 +140,11 @@ def load(
     `cache_dir`: folder for compiled code (made with mode 0700). `builtins`: further host functions over Python
     values, by name. `quick`: compile faster for few evaluations. Raises LoadError, also when a builtin is not served."""
     limits = limits or Limits()
-    served: Mapping[str, HostFunction] = {**shipped_functions(), **(builtins or {})}
+    own = builtins or {}
     machine = native.quick_machine() if quick else native.machine()
     cache = ModuleCache(Path(cache_dir)) if cache_dir is not None else None
     if isinstance(source, Artifact):
-        calls = HostCalls(source.builtins, served)
+        calls = HostCalls(source.builtins, own)
         program = _program(machine, source, limits, cache)
         ids = {name: i for i, name in enumerate(source.entrypoints)}
         return Policy(program, ids, calls, source.source_map)
@@ -150,7 +153,7 @@ def load(
         bundle = read_bundle(Path(source))
         source, data = bundle.wasm, bundle.data
     foreign = ForeignProgram(machine, machine.compile(source), limits, data)
-    return Policy(foreign, foreign.entrypoints, HostCalls(foreign.builtins, served), {})
+    return Policy(foreign, foreign.entrypoints, HostCalls(foreign.builtins, own), {})
 
 
 def precompile(artifact: Artifact, cache_dir: str | Path) -> Path:
@@ -161,7 +164,9 @@ def precompile(artifact: Artifact, cache_dir: str | Path) -> Path:
     _program(machine, artifact, Limits(), cache)
     path = cache.path(_key(machine, artifact.wasm_owned))
     if not path.exists():
-        raise LoadError(f"cannot keep compiled code in {cache.folder}: it must be a folder of yours with mode 0700")
+        raise LoadError(
+            f"cannot keep compiled code in {cache.folder}: it must be a folder of yours with mode 0700"
+        )
     return path
 
 

@@ -161,7 +161,9 @@ def _dump(value: object, out: object) -> None:
                 write("set()")
         case dict() | RegoObject():
             write("{")
-            for i, (key, item) in enumerate(value.items() if isinstance(value, dict) else pairs(value)):
+            for i, (key, item) in enumerate(
+                value.items() if isinstance(value, dict) else pairs(value)
+            ):
                 if i:
                     write(",")
                 _dump(key, write)
@@ -179,7 +181,9 @@ def _number(value: float | Decimal) -> str:
     return str(number)
 
 
-def _sequence(start: str, items: list[object] | tuple[object, ...], end: str, write: object) -> None:
+def _sequence(
+    start: str, items: list[object] | tuple[object, ...], end: str, write: object
+) -> None:
     assert callable(write)
     write(start)
     for i, item in enumerate(items):

@@ -81,7 +81,7 @@ def generate(
     functions += [
         _memo_push(unit, frame_size),
         _memo_pop(unit),
-        _run(unit, len(names), data, frame, frame_size, run_constants),
+        _run(unit, len(names), data, range(frame, frame + frame_size), run_constants),
         _eval(),
         _opa_eval(unit, run_constants),
         _constant_function("builtins", builtins_value),
@@ -208,19 +208,19 @@ def _memo_pop(unit: Unit) -> Assembled:
     return asm.finish()
 
 
-def _run(unit: Unit, plans: int, data: int, frame: int, frame_size: int, texts: _Texts) -> Assembled:
-    """(entrypoint, input, data) -> result set: what `eval` and `opa_eval` share."""
+def _run(unit: Unit, plans: int, data: int, frame: range, texts: _Texts) -> Assembled:
+    """(entrypoint, input, data) -> result set: what `eval` and `opa_eval` share. `frame`: addresses of the memo frame."""
     asm = Assembler("run", 3)
     asm.const(0)
     asm.set_global(unit.free_global)
-    asm.const(frame)
+    asm.const(frame.start)
     asm.set_global(unit.memo_global)
-    if frame_size:
+    if frame:
         # The first evaluation of an instance finds the frame zero; the page need not be touched for that.
         asm.get_global(unit.used_global)
         asm.if_()
-        asm.const(frame)
-        _fill(asm, frame_size)
+        asm.const(frame.start)
+        _fill(asm, len(frame))
         asm.end()
         asm.const(1)
         asm.set_global(unit.used_global)

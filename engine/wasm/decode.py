@@ -179,7 +179,9 @@ def decode(data: bytes) -> Module:
         number = data[at]
         size, at = read_uleb(data, at + 1)
         if size > len(data) - at:
-            raise MalformedModuleError(f"section {number} of {size} bytes, {len(data) - at} left", at)
+            raise MalformedModuleError(
+                f"section {number} of {size} bytes, {len(data) - at} left", at
+            )
         r = _Reader(data, at, at + size)
         at += size
         if number == 0:
@@ -199,7 +201,9 @@ def decode(data: bytes) -> Module:
             raise r.fail(f"section {number} has bytes left over")
     signatures, bodies = found.get(3, ()), found.get(10, ())
     if len(signatures) != len(bodies):
-        raise MalformedModuleError(f"{len(signatures)} functions but {len(bodies)} bodies", len(data))
+        raise MalformedModuleError(
+            f"{len(signatures)} functions but {len(bodies)} bodies", len(data)
+        )
     return Module(
         types=found.get(1, ()),  # type: ignore[arg-type]
         imports=found.get(2, ()),  # type: ignore[arg-type]

@@ -30,7 +30,9 @@ def encode(module: Module) -> bytes:
     _section(out, 5, [_limits(m) for m in module.memories])
     _section(out, 6, [_global_type(g.type) + _const(g.type.value, g.init) for g in module.globals])
     _section(
-        out, 7, [_name(e.name) + bytes((KINDS.index(e.kind),)) + uleb(e.index) for e in module.exports]
+        out,
+        7,
+        [_name(e.name) + bytes((KINDS.index(e.kind),)) + uleb(e.index) for e in module.exports],
     )
     if module.start is not None:
         start = uleb(module.start)
@@ -42,7 +44,9 @@ def encode(module: Module) -> bytes:
     )
     _section(out, 10, [uleb(len(c.body)) + c.body for c in module.codes])
     _section(
-        out, 11, [b"\0" + _const(op.I32, d.offset) + uleb(len(d.data)) + d.data for d in module.data]
+        out,
+        11,
+        [b"\0" + _const(op.I32, d.offset) + uleb(len(d.data)) + d.data for d in module.data],
     )
     for custom in module.customs:
         payload = _name(custom.name) + custom.data

@@ -6,7 +6,6 @@ the uninitialised data of an imported memory, ours is always new (and the variab
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from cupcake.engine.runtime import abi
 from cupcake.engine.wasm import opcodes as op
@@ -114,7 +113,7 @@ class _Linker:
         names |= {f.name: first + len(kept) + i for i, f in enumerate(functions)}
         codes = [self._runtime_code(i, number) for i in kept]
         codes += [self._policy_code(f, names, number) for f in functions]
-        globals_ = [g for g in image.module.globals]
+        globals_ = list(image.module.globals)
         globals_ += [Global(GlobalType(op.I32, True), 0)] * generated.globals
         version = len(globals_)
         globals_ += [
@@ -125,7 +124,8 @@ class _Linker:
         memory = Limits(generated.heap_start // PAGE + 1)
         func_imports = [image.func_imports[i] for i in kept_imports]
         func_imports += [
-            Import("env", name, "func", self._type_index(self.extra_imports[name])) for name in extra
+            Import("env", name, "func", self._type_index(self.extra_imports[name]))
+            for name in extra
         ]
         return Module(
             types=tuple(self.types),
@@ -135,7 +135,10 @@ class _Linker:
             globals=tuple(globals_),
             exports=(
                 Export("memory", "memory", 0),
-                *(Export(name, "func", self._export_index(name, names, number)) for name in exports),
+                *(
+                    Export(name, "func", self._export_index(name, names, number))
+                    for name in exports
+                ),
                 Export("opa_wasm_abi_version", "global", version),
                 Export("opa_wasm_abi_minor_version", "global", version + 1),
             ),

@@ -147,7 +147,11 @@ def policy_module(generated: Generated, core: Core) -> bytes:
                     at = r.offset
                 case "indirect":
                     # The policy's own functions are in a table of its own, the second.
-                    parts += (f.body[at : r.offset], uleb(type_index(value_type(r.number))), b"\x01")
+                    parts += (
+                        f.body[at : r.offset],
+                        uleb(type_index(value_type(r.number))),
+                        b"\x01",
+                    )
                     at = r.offset + 1
                 case "call" if r.symbol in index:
                     parts += (f.body[at : r.offset], uleb(index[r.symbol]))
@@ -155,7 +159,9 @@ def policy_module(generated: Generated, core: Core) -> bytes:
                 case "call":
                     position = core.positions.get(r.symbol)
                     if position is None:
-                        raise LinkError(f"runtime.wasm has no function {r.symbol!r}: rebuild the runtime")
+                        raise LinkError(
+                            f"runtime.wasm has no function {r.symbol!r}: rebuild the runtime"
+                        )
                     parts += (
                         f.body[at : r.offset - 1],
                         bytes((op.I32_CONST,)) + sleb(position),
@@ -172,7 +178,9 @@ def policy_module(generated: Generated, core: Core) -> bytes:
         Module(
             types=tuple(types),
             imports=(
-                Import(core.namespace, "memory", "memory", Limits(generated.heap_start // PAGE + 1)),
+                Import(
+                    core.namespace, "memory", "memory", Limits(generated.heap_start // PAGE + 1)
+                ),
                 Import(
                     core.namespace,
                     "table",
@@ -190,7 +198,9 @@ def policy_module(generated: Generated, core: Core) -> bytes:
             elements=(
                 (
                     ElementSegment(
-                        generated.table_base, tuple(index[name] for name in generated.table), table=1
+                        generated.table_base,
+                        tuple(index[name] for name in generated.table),
+                        table=1,
                     ),
                 )
                 if generated.table
@@ -216,7 +226,9 @@ def _reached(generated: Generated) -> list[Assembled]:
     return [f for f in generated.functions if f.name in seen]
 
 
-def _shifted(code: Code, sites: tuple[tuple[int, int, bool, int], ...], imports: int, shift: int) -> Code:
+def _shifted(
+    code: Code, sites: tuple[tuple[int, int, bool, int], ...], imports: int, shift: int
+) -> Code:
     """The code with `shift` imports more before the functions that it calls."""
     if not shift:
         return code

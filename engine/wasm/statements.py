@@ -17,8 +17,8 @@ from cupcake.engine.runtime import abi
 from cupcake.engine.wasm import opcodes as op
 from cupcake.engine.wasm.asm import Assembled, Assembler
 from cupcake.engine.wasm.errors import CodegenError
-from cupcake.engine.wasm.uses import read_locals
 from cupcake.engine.wasm.unit import MAX_HOST_ARGS, UNKNOWN, Unit, plan_symbol, policy_symbol
+from cupcake.engine.wasm.uses import read_locals
 
 # Blocks in blocks: each level costs Python frames here and in the planner, and stack in the engine's compiler.
 MAX_NESTING = 220
@@ -203,7 +203,9 @@ class FunctionWriter:
         builtin = self.unit.builtin(s.func)
         if builtin.home == "host":
             if len(s.args) > MAX_HOST_ARGS:
-                raise CodegenError(f"{s.func}: a host builtin takes at most {MAX_HOST_ARGS} arguments")
+                raise CodegenError(
+                    f"{s.func}: a host builtin takes at most {MAX_HOST_ARGS} arguments"
+                )
             self.asm.const(self.unit.host_id(s.func))
             self.asm.const(0)
             for arg in s.args:
@@ -213,7 +215,9 @@ class FunctionWriter:
         symbol = builtin.symbol
         takes = len(self.unit.signature(symbol).params)
         if takes != len(s.args):
-            raise CodegenError(f"{s.func} is called with {len(s.args)} arguments, the runtime's takes {takes}")
+            raise CodegenError(
+                f"{s.func} is called with {len(s.args)} arguments, the runtime's takes {takes}"
+            )
         self.unit.note_pattern(s.func, [self.constant(a) for a in s.args])
         for arg in s.args:
             self.push(arg)

@@ -103,7 +103,9 @@ class Unit:
     def builtin(self, name: str) -> Builtin:
         found = self._extra.get(name) or REGISTRY.get(name)
         if found is None:
-            raise CodegenError(f"the plan calls {name}, which is neither a planned function nor a builtin")
+            raise CodegenError(
+                f"the plan calls {name}, which is neither a planned function nor a builtin"
+            )
         return found
 
     def dispatch_table(self) -> int:
@@ -122,7 +124,7 @@ class Unit:
 
     # -- patterns known at compile time ---------------------------------------------------------------------
 
-    def note_pattern(self, builtin: str, args: Iterable[ir.Const | None | object]) -> None:
+    def note_pattern(self, builtin: str, args: Iterable[ir.Const | object]) -> None:
         """Prepare the pattern of a call to a matching builtin. `args` holds constants, or UNKNOWN."""
         known = list(args)
         if builtin == "glob.match":
@@ -143,10 +145,12 @@ class Unit:
                 return
             self.regexes[pattern] = (self.value(pattern), self.bytes_at(program))
 
-    def _note_glob(self, known: list[ir.Const | None | object]) -> None:
+    def _note_glob(self, known: list[ir.Const | object]) -> None:
         pattern, delimiters = known[0], known[1]
         chosen: tuple[str, ...] | None
-        if isinstance(delimiters, ir.ConstArray) and all(isinstance(d, str) for d in delimiters.items):
+        if isinstance(delimiters, ir.ConstArray) and all(
+            isinstance(d, str) for d in delimiters.items
+        ):
             chosen = tuple(d for d in delimiters.items if isinstance(d, str))
         elif delimiters is None:
             chosen = None

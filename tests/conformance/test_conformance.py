@@ -77,14 +77,14 @@ def canonical(value: object) -> str:
     raise TypeError(type(value).__name__)
 
 
-def results_text(results: list[dict[str, Any]], case: dict[str, Any], *, ours: bool) -> set[str]:
+def results_text(results: list[dict[str, Any]], case: dict[str, Any]) -> set[str]:
     found = set()
     for result in results:
         row = dict(result)
-        if ours and case.get("sort_bindings"):
-            row = {k: sorted(v, key=canonical) if isinstance(v, list) else v for k, v in row.items()}
-        elif case.get("sort_bindings"):
-            row = {k: sorted(v, key=canonical) if isinstance(v, list) else v for k, v in row.items()}
+        if case.get("sort_bindings"):
+            row = {
+                k: sorted(v, key=canonical) if isinstance(v, list) else v for k, v in row.items()
+            }
         found.add(canonical(row))
     return found
 
@@ -119,12 +119,14 @@ def run_case(case: dict[str, Any]) -> Outcome:
     except Exception as e:
         return Outcome(case["id"], f"crash: {type(e).__name__}: {str(e)[:200]}")
     if wants_error:
-        return Outcome(case["id"], f"no error; wanted {case.get('want_error_code')}: {case.get('want_error')}")
+        return Outcome(
+            case["id"], f"no error; wanted {case.get('want_error_code')}: {case.get('want_error')}"
+        )
     wanted_results = case.get("want_result")
     if wanted_results is None:
         return Outcome(case["id"], "")
-    ours = results_text(results, case, ours=True)
-    theirs = results_text(wanted_results, case, ours=False)
+    ours = results_text(results, case)
+    theirs = results_text(wanted_results, case)
     if ours != theirs:
         return Outcome(case["id"], f"got {sorted(ours)} instead of {sorted(theirs)}"[:600])
     return Outcome(case["id"], "")
@@ -164,24 +166,37 @@ def write_report(outcomes: list[Outcome], path: Path) -> None:
     with path.open("w") as f:
         for category, failed in by_category(outcomes).items():
             for outcome in failed:
-                f.write(json.dumps({"category": category, "id": outcome.id, "reason": outcome.reason}) + "\n")
+                f.write(
+                    json.dumps({"category": category, "id": outcome.id, "reason": outcome.reason})
+                    + "\n"
+                )
 
 
 def main(argv: list[str], say: Callable[[str], object] = print) -> int:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--file", type=Path, default=cases_file())
     options.add_argument("--only", default="", help="ids that start with this")
-    options.add_argument("--failures", type=Path, help="write the failures to this file as JSON lines")
+    options.add_argument(
+        "--failures", type=Path, help="write the failures to this file as JSON lines"
+    )
     options.add_argument("--show", help="print one case in full")
     options.add_argument("-v", action="store_true", help="print every failure")
     chosen = options.parse_args(argv)
-    cases = [c for c in read_cases(chosen.file) if c["id"].split(":", 1)[-1].startswith(chosen.only)]
+    cases = [
+        c for c in read_cases(chosen.file) if c["id"].split(":", 1)[-1].startswith(chosen.only)
+    ]
     if chosen.show:
         for case in cases:
             if case["id"] == chosen.show:
                 for text in case["modules"] or ():
                     say(text + "\n---")
-                say(json.dumps({k: v for k, v in case.items() if k != "modules"}, indent=1, default=str))
+                say(
+                    json.dumps(
+                        {k: v for k, v in case.items() if k != "modules"}, indent=1, default=str
+                    )
+                )
                 say(run_case(case).reason or "passes")
         return 0
     start = time.perf_counter()
@@ -194,7 +209,9 @@ def main(argv: list[str], say: Callable[[str], object] = print) -> int:
     if chosen.failures:
         write_report(outcomes, chosen.failures)
     passed = sum(not o.reason for o in outcomes)
-    say(f"{passed} passed / 0 excepted / {len(outcomes)} total in {time.perf_counter() - start:.1f} s")
+    say(
+        f"{passed} passed / 0 excepted / {len(outcomes)} total in {time.perf_counter() - start:.1f} s"
+    )
     return 0 if passed == len(outcomes) else 1
 
 
