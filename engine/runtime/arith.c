@@ -50,10 +50,15 @@ rt_v rt_num_add(rt_v a, rt_v b) { return add(a, b, false); }
 
 rt_v rt_num_sub(rt_v a, rt_v b) { return add(a, b, true); }
 
+static int bits_of(int64_t x) {
+    uint64_t magnitude = x < 0 ? 0 - (uint64_t)x : (uint64_t)x;
+    return magnitude ? 64 - __builtin_clzll(magnitude) : 0;
+}
+
 rt_v rt_num_mul(rt_v a, rt_v b) {
     int64_t x, y;
-    /* 64-bit overflow detection would need a 128-bit product: 32-bit factors are the fast path. */
-    if (both_small(a, b, &x, &y) && x == (int32_t)x && y == (int32_t)y) return rt_int(x * y);
+    /* The compiler's overflow check needs a 128-bit product; counting bits is enough for nearly all factors. */
+    if (both_small(a, b, &x, &y) && bits_of(x) + bits_of(y) <= 63) return rt_int(x * y);
     rt_big p, q;
     if (both_big(a, b, &p, &q)) {
         rt_big product = rt_big_mul(&p, &q);

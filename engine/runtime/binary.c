@@ -230,8 +230,7 @@ double rt_num_to_double(const rt_value *number) {
         if (bits >= 1) {
             b = from_decimal(&d, (size_t)bits);
         } else {
-            rt_decimal smallest = d; /* half of the smallest subnormal rounds to it when anything is above the half */
-            b = from_decimal(&smallest, 64);
+            b = from_decimal(&d, 64); /* more than half of the smallest subnormal is rounded up to it */
             bool up = b.exponent + 63 == -1075 && b.mantissa > (uint64_t)1 << 63;
             rt_release(mark);
             out.bits |= up;

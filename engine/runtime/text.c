@@ -110,9 +110,8 @@ size_t rt_str_runes(const rt_value *v) {
     return n;
 }
 
-/* Two-way string matching (Crochemore and Perrin, "Two-way string-matching", JACM 38(3), 1991) in its simple form would do;
- * a bad-character table (Horspool) has a quadratic worst case. Here: first-byte scan for short needles, and the
- * Knuth-Morris-Pratt automaton for long ones, so that the time is linear whatever the texts are. */
+/* Short needles: scan for the first byte and compare. Long ones: the automaton of Knuth, Morris and Pratt ("Fast pattern
+ * matching in strings", SIAM J. Comput. 6(2), 1977), so that the time is linear whatever the texts are. */
 #define KMP_FROM 16
 
 static size_t find_long(const char *hay, size_t hay_len, size_t from, const char *needle, size_t n) {
