@@ -124,6 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 )
                 return 1
             OUTPUT.write_bytes(module)
+            # The linker's index of call sites belongs to these bytes; without it every process looks for them again.
+            _run([sys.executable, "-m", "cupcake.engine.wasm.image"], cwd=HERE)
     except BuildError as error:
         print(f"the runtime was not built: {error}", file=sys.stderr)
         return 1
