@@ -19,10 +19,11 @@ from typing import Literal, TypeAlias
 @dataclass(eq=False)
 class BuiltinError(Exception):
     """A builtin cannot serve its operands. `kind` "type" is an operand of the wrong type
-    (eval_type_error), "builtin" anything else (eval_builtin_error). `message` starts with the name of
-    the builtin, in OPA's words."""
+    (eval_type_error), "builtin" anything else (eval_builtin_error); "undefined" is no error but the
+    absence of a result, also when errors are strict. `message` starts with the name of the builtin,
+    in OPA's words."""
 
-    kind: Literal["type", "builtin"]
+    kind: Literal["type", "builtin", "undefined"]
     message: str
 
     def __str__(self) -> str:
@@ -97,8 +98,10 @@ def compare(left: Value, right: Value) -> int:
     if left_rank != right_rank:
         return -1 if left_rank < right_rank else 1
     match left, right:
-        case (list(), list()) | (RegoSet(), RegoSet()):
-            return _compare_items(iter(left), iter(right))
+        case list(), list():
+            return _compare_items(left, right)
+        case RegoSet(), RegoSet():
+            return _compare_items(list(left), list(right))
         case (dict() | RegoObject(), dict() | RegoObject()):
             mine, other = pairs(left), pairs(right)
             for (key_a, value_a), (key_b, value_b) in zip(mine, other, strict=False):
@@ -113,12 +116,11 @@ def compare(left: Value, right: Value) -> int:
     return 0
 
 
-def _compare_items(left: Iterator[Value], right: Iterator[Value]) -> int:
-    a, b = list(left), list(right)
-    for x, y in zip(a, b, strict=False):
+def _compare_items(left: list[Value], right: list[Value]) -> int:
+    for x, y in zip(left, right, strict=False):
         if order := compare(x, y):
             return order
-    return (len(a) > len(b)) - (len(a) < len(b))
+    return (len(left) > len(right)) - (len(left) < len(right))
 
 
 ORDER = cmp_to_key(compare)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(eq=False)
-class RegexError(Exception):
+class RegexError(ValueError):
     """A pattern is not RE2 syntax. `position` counts characters from 0, `fragment` is the text at fault."""
 
     reason: str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 
+from cupcake.engine.builtins.host.globs import globs_match
 from cupcake.engine.regex.compile import compile_pattern
 from cupcake.engine.regex.errors import RegexError
 from cupcake.engine.regex.globs import compile_glob
@@ -28,3 +30,9 @@ def regex_compile(key: object) -> str:
         return f"!{error}"
     padding = bytes(-len(blob) % 3)  # whole groups of four: the reader knows no "="
     return base64.b64encode(blob + padding).decode("ascii")
+
+
+FUNCTIONS: tuple[tuple[str, Callable[..., object]], ...] = (
+    ("internal.regex_compile", regex_compile),
+    ("regex.globs_match", globs_match),
+)

@@ -1,0 +1,218 @@
+"""UUIDs, semantic versions, quantities with units, random numbers, the runtime's description."""
+
+from __future__ import annotations
+
+import random
+import re
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from types import MappingProxyType
+
+from cupcake.engine.builtins.host.operands import failed, integer, string, undefined
+from cupcake.engine.builtins.values import Value
+
+# ---- UUID ----
+
+_UUID_EPOCH_NS = 122_192_928_000_000_000  # 100 ns steps from 1582-10-15 to 1970-01-01
+_UUID_FORM = re.compile(
+    r"(?:urn:uuid:)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|\{[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}|[0-9a-f]{32}",
+    re.IGNORECASE,
+)
+_DOMAINS = ("Person", "Group", "Org")
+
+
+def _uuid_new(key: Value) -> Value:
+    string("uuid.rfc4122", 1, key)
+    return str(uuid.uuid4())
+
+
+def _uuid_parse(text: Value) -> Value:
+    name = "uuid.parse"
+    found = string(name, 1, text)
+    if not _UUID_FORM.fullmatch(found):
+        raise undefined(name)
+    digits = re.sub(r"urn:uuid:|[{}-]", "", found, flags=re.IGNORECASE)
+    parsed = uuid.UUID(hex=digits)
+    raw = parsed.bytes
+    version = raw[6] >> 4
+    result: dict[str, Value] = {"version": version, "variant": _variant(raw[8])}
+    if version in (1, 2):
+        # OPA reads the whole time field also where version 2 keeps an id in it.
+        result["time"] = (parsed.time - _UUID_EPOCH_NS) * 100
+        result["nodeid"] = "-".join(f"{byte:02x}" for byte in raw[10:])
+        result["macvariables"] = _mac_variables(raw[10])
+        result["clocksequence"] = int.from_bytes(raw[8:10]) & 0x3FFF
+    if version == 2:
+        result["id"] = int.from_bytes(raw[:4])
+        result["domain"] = _DOMAINS[raw[9]] if raw[9] < len(_DOMAINS) else f"Domain{raw[9]}"
+    return result
+
+
+def _variant(byte: int) -> str:
+    if byte & 0xC0 == 0x80:
+        return "RFC4122"
+    if byte & 0xE0 == 0xC0:
+        return "Microsoft"
+    return "Future" if byte & 0xE0 == 0xE0 else "Reserved"
+
+
+def _mac_variables(byte: int) -> str:
+    scope = "local" if byte & 2 else "global"
+    return f"{scope}:{'multicast' if byte & 1 else 'unicast'}"
+
+
+# ---- semantic versions ----
+
+_IDENTIFIER = re.compile(r"[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*")
+_NUMBER = re.compile(r"[+-]?[0-9]+")
+
+
+def _version(text: str) -> tuple[tuple[int, ...], list[str]] | None:
+    core, _, metadata = text.partition("+")
+    core, _, pre = core.partition("-")
+    parts = core.split(".")
+    if len(parts) != 3 or not all(_NUMBER.fullmatch(p) and len(p) < 20 for p in parts):
+        return None
+    for extra in (metadata, pre):
+        if extra and not _IDENTIFIER.fullmatch(extra):
+            return None
+    return tuple(int(p) for p in parts), pre.split(".") if pre else []
+
+
+def _pre_key(part: str) -> tuple[int, int, str]:
+    number = bool(_NUMBER.fullmatch(part))
+    return (0, int(part), "") if number else (1, 0, part)
+
+
+def _semver_compare(a: Value, b: Value) -> Value:
+    name = "semver.compare"
+    texts = string(name, 1, a), string(name, 2, b)
+    versions: list[tuple[tuple[int, ...], list[str]]] = []
+    for at, text in enumerate(texts, 1):
+        version = _version(text)
+        if version is None:
+            raise failed(name, f'operand {at}: string "{text}" is not a valid SemVer')
+        versions.append(version)
+    (core_a, pre_a), (core_b, pre_b) = versions
+    if core_a != core_b:
+        return 1 if core_a > core_b else -1
+    if not pre_a or not pre_b:
+        return bool(pre_b) - bool(pre_a)
+    keys_a, keys_b = [_pre_key(p) for p in pre_a], [_pre_key(p) for p in pre_b]
+    return (keys_a > keys_b) - (keys_a < keys_b)
+
+
+def _semver_is_valid(text: Value) -> Value:
+    return isinstance(text, str) and _version(text) is not None
+
+
+# ---- units ----
+
+_AMOUNT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_BYTE_UNITS = MappingProxyType(
+    {"": 1}
+    | {unit: 1000**i for i, p in enumerate("kmgtpe", 1) for unit in (p, p + "b")}
+    | {unit: 1024**i for i, p in enumerate("kmgtpe", 1) for unit in (p + "i", p + "ib")}
+)
+
+
+def _unit_factor(unit: str) -> Fraction | None:
+    unit = unit[:1] + unit[1:].lower()
+    if unit == "m":
+        return Fraction(0.001)  # the double, as OPA takes it
+    if unit == "":
+        return Fraction(1)
+    letter = unit[0].lower()
+    if letter not in "kmgtpe" or unit[1:] not in ("", "i"):
+        return None
+    return Fraction((1024 if unit[1:] else 1000) ** ("kmgtpe".index(letter) + 1))
+
+
+def _split_unit(text: str) -> tuple[str, str]:
+    """The amount (digits, dots, signs, exponents) in front and the rest."""
+    at = 0
+    while at < len(text):
+        char = text[at]
+        following = text[at + 1 : at + 2]
+        if char in "eE":
+            if not following or following not in "0123456789+-":
+                break
+            if following in "+-":
+                at += 1
+        elif char not in "0123456789.+-":
+            break
+        at += 1
+    return text[:at], text[at:]
+
+
+def _amount(name: str, text: str, kind: str) -> tuple[str, str]:
+    if " " in text:
+        raise failed(name, "spaces not allowed in resource strings")
+    number, unit = _split_unit(text)
+    if not number:
+        raise failed(name, f"no {kind} provided")
+    return number, unit
+
+
+def _units_parse(x: Value) -> Value:
+    name = "units.parse"
+    text = string(name, 1, x).replace('"', "")
+    number, unit = _amount(name, text, "amount")
+    factor = _unit_factor(unit)
+    if factor is None:
+        raise failed(name, f"unit {_shown_unit(unit)} not recognized")
+    if not _AMOUNT.fullmatch(number):
+        raise failed(name, "could not parse amount to a number")
+    value = Fraction(number) * factor
+    if value.denominator == 1:
+        return value.numerator
+    scaled = abs(value) * 10**10
+    whole, rest = divmod(scaled.numerator, scaled.denominator)
+    whole += 2 * rest >= scaled.denominator  # half away from zero
+    return Decimal(whole).scaleb(-10) * (-1 if value < 0 else 1)
+
+
+def _shown_unit(unit: str) -> str:
+    return unit[:1] + unit[1:].lower() if len(unit) > 1 else unit
+
+
+def _units_parse_bytes(x: Value) -> Value:
+    name = "units.parse_bytes"
+    text = string(name, 1, x).lower().replace('"', "")
+    number, unit = _amount(name, text, "byte amount")
+    if unit not in _BYTE_UNITS:
+        raise failed(name, f"byte unit {unit} not recognized")
+    if not _AMOUNT.fullmatch(number):
+        raise failed(name, "could not parse byte amount to a number")
+    value = Fraction(number) * _BYTE_UNITS[unit]
+    return int(value)
+
+
+# ---- random numbers and the runtime ----
+
+
+def _rand_intn(key: Value, n: Value) -> Value:
+    name = "rand.intn"
+    string(name, 1, key)
+    limit = abs(integer(name, 2, n))
+    return random.SystemRandom().randrange(limit) if limit else 0
+
+
+def _runtime() -> Value:
+    """Nothing of the environment is shown to a policy."""
+    return {}
+
+
+FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (
+    ("uuid.rfc4122", _uuid_new),
+    ("uuid.parse", _uuid_parse),
+    ("semver.compare", _semver_compare),
+    ("semver.is_valid", _semver_is_valid),
+    ("units.parse", _units_parse),
+    ("units.parse_bytes", _units_parse_bytes),
+    ("rand.intn", _rand_intn),
+    ("opa.runtime", _runtime),
+)
