@@ -28,10 +28,11 @@ from cupcake.engine.rego.resolve import (
     ModuleNames,
     Problems,
     Signatures,
+    dotted,
     package_exports,
     visible_names,
 )
-from cupcake.engine.rego.rewrite import Rewriter, dotted
+from cupcake.engine.rego.rewrite import Rewriter
 from cupcake.engine.rego.safety import Orderer, Uses, body_uses, order_rule
 from cupcake.engine.rego.typecheck import TypeChecker
 
@@ -97,7 +98,7 @@ def check(
     order = check_recursion(groups, written, problems)
     if order is not None and not len(problems):
         # Types presuppose a program that is sound otherwise; errors on top of errors help nobody.
-        checker = TypeChecker(groups, front.builtins, written, problems)
+        checker = TypeChecker(groups, front.signatures, written, problems)
         checker.check_all(order)
         if checked_query is not None:
             checker.check_query(checked_query.body, query_written)

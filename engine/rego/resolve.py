@@ -86,6 +86,17 @@ class ModuleNames:
     used: set[str] = field(default_factory=set)
 
 
+def dotted(operator: ast.Ref) -> str:
+    """`json.unmarshal`, `data.a.f`: the name of a call operator."""
+    parts: list[str] = []
+    for t in operator.terms:
+        if isinstance(t, ast.Var):
+            parts.append(t.name)
+        elif isinstance(t, ast.String):
+            parts.append(t.value)
+    return ".".join(parts)
+
+
 def import_name(imported: ast.Import) -> str:
     """The name that an import binds: its alias, or the last part of its path."""
     if imported.alias is not None:

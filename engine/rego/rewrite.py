@@ -21,12 +21,14 @@ from cupcake.engine.rego.resolve import (
     Scope,
     Signatures,
     declared_names,
+    dotted,
     is_print,
     outside_body,
     outside_term,
     pattern_names,
 )
 from cupcake.engine.rego.type_rules import have_text, literal_type, type_text
+from cupcake.engine.rego.withs import check_with
 
 TYPE_ERROR = "rego_type_error"
 
@@ -46,17 +48,6 @@ _KIND_NAMES: dict[type, str] = {
     ast.TemplateString: "templatestring",
 }
 _SCALARS = frozenset({ast.String, ast.Number, ast.Boolean, ast.Null})
-
-
-def dotted(operator: ast.Ref) -> str:
-    """`json.unmarshal`, `data.a.f`: the name of a call operator."""
-    parts: list[str] = []
-    for t in operator.terms:
-        if isinstance(t, ast.Var):
-            parts.append(t.name)
-        elif isinstance(t, ast.String):
-            parts.append(t.value)
-    return ".".join(parts)
 
 
 class Rewriter(Locals):
@@ -276,6 +267,8 @@ class Rewriter(Locals):
             return
         saved, self.prelude = self.prelude, []
         withs = tuple([self.with_(w, scope) for w in expr.withs])
+        for w in withs:
+            check_with(w, self.signatures, self.problems)
         new: ast.ExprKind
         if isinstance(kind, ast.Call):
             new = self.statement_call(kind, expr, scope)
@@ -417,8 +410,9 @@ class Rewriter(Locals):
         key = None if kind.key is None else self.declare(kind.key, inner, "declared", expr.loc)
         value = self.declare(kind.value, inner, "declared", expr.loc)
         saved, self.occurred = self.occurred, set()
+        errors = len(self.problems)
         _, body = self.level((), kind.body, inner)
-        for v in (kind.key, kind.value):
+        for v in (kind.key, kind.value) if len(self.problems) == errors else ():
             if v is not None and v.name not in self.occurred and not v.name.startswith("$"):
                 self.problems.add(COMPILE_ERROR, f"declared var {v.name} unused", expr.loc)
         self.occurred |= saved
@@ -485,7 +479,7 @@ class Rewriter(Locals):
                         f"args must not shadow {v.name} (use a different variable name)",
                         rule.loc,
                     )
-                elif not v.name.startswith("$") and v.name not in args_scope.names:
+                if not v.name.startswith("$") and v.name not in args_scope.names:
                     args_scope.names[v.name] = self.fresh(v.name, v.loc)
                     args_scope.how[v.name] = "arg"
         args_scope.declared = frozenset(args_scope.names)

@@ -13,8 +13,8 @@ from cupcake.engine.builtins.types import Builtin
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Path, RuleGroup
 from cupcake.engine.rego.conflicts import definitions, is_whole, ref_text
-from cupcake.engine.rego.resolve import Problems
-from cupcake.engine.rego.rewrite import TYPE_ERROR, dotted
+from cupcake.engine.rego.resolve import Problems, Signatures, dotted
+from cupcake.engine.rego.rewrite import TYPE_ERROR
 from cupcake.engine.rego.type_rules import (
     NOTHING,
     element,
@@ -25,6 +25,7 @@ from cupcake.engine.rego.type_rules import (
     type_text,
     union,
 )
+from cupcake.engine.rego.withs import callable_arity
 
 Env = dict[str, ty.Type]
 
@@ -40,12 +41,13 @@ class TypeChecker:
     def __init__(
         self,
         groups: Mapping[Path, RuleGroup],
-        builtins: Mapping[str, Builtin],
+        signatures: Signatures,
         written: Mapping[int, Mapping[str, str]],
         problems: Problems,
     ) -> None:
         self.groups = groups
-        self.builtins = builtins
+        self.signatures = signatures
+        self.builtins = signatures.builtins
         self.written = written
         self.problems = problems
         self.names: Mapping[str, str] = {}
@@ -135,34 +137,12 @@ class TypeChecker:
             self.term(kind, env)
 
     def with_(self, w: ast.With, env: Env) -> None:
-        """A `with` may replace documents and functions, a function only by a value or by its like."""
-        target = w.target
-        value = self.callable_arity(w.value)
-        if value is None:
+        """The value is a term like others unless it names a function; documents of rules are whole."""
+        if callable_arity(w.value, self.signatures) is None:
             self.term(w.value, env)
-        if isinstance(target, ast.Var):
-            return
-        assert isinstance(target, ast.Ref)
-        head = target.terms[0]
-        if isinstance(head, ast.Var) and head.name == "input":
-            return
-        name = dotted(target)
-        wanted = self.callable_arity(target)
-        builtin = self.builtins.get(name)
-        if builtin is not None:
-            problem = _replacement_problem(builtin)
-            if problem:
-                message = f"with keyword replacing built-in function: {problem}"
-                self.problems.add("rego_compile_error", message, target.loc)
-                return
-        elif wanted is None:
+        target = w.target
+        if isinstance(target, ast.Ref) and target.terms[0] == ast.Var("data"):
             self.document_target(target)
-            return
-        if value is not None and wanted is not None and value != wanted:
-            have = ", ".join(["any"] * value)
-            want = ", ".join(["any"] * wanted)
-            text = f"{name}: arity mismatch\n\thave: ({have})\n\twant: ({want})"
-            self.problems.add(TYPE_ERROR, text, w.loc if w.loc.row else target.loc)
 
     def document_target(self, target: ast.Ref) -> None:
         path: Path = ()
@@ -174,22 +154,6 @@ class TypeChecker:
             if not isinstance(t, ast.String):
                 return
             path = (*path, t.value)
-
-    def callable_arity(self, term: ast.Term) -> int | None:
-        """The arity of the function that a `with` target or value names; None for any other term."""
-        if not isinstance(term, ast.Ref):
-            return None
-        name = dotted(term)
-        if len(term.terms) != name.count(".") + 1:
-            return None
-        path = self.functions.get(name)
-        if path is not None:
-            return self.groups[path].arity
-        head = term.terms[0]
-        builtin = self.builtins.get(name)
-        if builtin is None or (isinstance(head, ast.Var) and head.name.startswith("__local")):
-            return None
-        return len(builtin.args)
 
     def mismatch(self, left: ty.Type, right: ty.Type, loc: ast.Location) -> None:
         text = f"match error\n\tleft  : {type_text(left)}\n\tright : {type_text(right)}"
@@ -347,14 +311,3 @@ class TypeChecker:
         want = ", ".join(type_text(t) for t in (*builtin.args, builtin.result))
         text = f"{name}: invalid argument(s)\n\thave: {have_text(have, nested)}\n\twant: ({want})"
         self.problems.add(TYPE_ERROR, text, loc)
-
-
-def _replacement_problem(builtin: Builtin) -> str:
-    """Why `with` may not replace a builtin; empty if it may."""
-    if builtin.relation:
-        return "target must not be a relation"
-    if builtin.name.startswith("internal."):
-        return f'replacement of internal function "{builtin.name}" invalid'
-    if builtin.name in ("eq", "assign", "print") or builtin.name.startswith("rego.metadata."):
-        return f'replacement of "{builtin.name}" invalid'
-    return ""
