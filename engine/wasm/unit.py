@@ -130,6 +130,9 @@ class Unit:
         if builtin == "glob.match":
             self._note_glob(known)
             return
+        if builtin == "regex.template_match":  # its pattern is put together in the call
+            self.host_id(REGEX_COMPILE)
+            return
         position = _PATTERN_ARGUMENT.get(builtin)
         if position is None or position >= len(known):
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -281,12 +280,16 @@ def _decode_object(query: Value) -> Value:
 
 
 def _segment(name: str, what: str, text: str) -> bytes:
-    try:
-        if not re.fullmatch(r"[A-Za-z0-9_-]*", text) or len(text) % 4 == 1:
-            raise binascii.Error(f"illegal base64url string: {text}")
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError) as error:
-        raise failed(name, f"JWT {what} had invalid encoding: {error}") from None
+    """The bytes of one base64url section, which may be padded or not."""
+    body = text.rstrip("=")
+    bad = re.search(r"[^A-Za-z0-9_-]", body)
+    if bad:
+        reason = f"illegal base64 data at input byte {bad.start()}"
+    elif len(body) % 4 == 1:
+        reason = f"illegal base64url string: {text}"
+    else:
+        return base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+    raise failed(name, f"JWT {what} had invalid encoding: {reason}")
 
 
 def _json_object(name: str, raw: bytes) -> dict[str, Value]:
@@ -306,7 +309,9 @@ def _jwt_decode(token: Value) -> Value:
         parts = text.split(".")
         if len(parts) != 3:
             message = f"encoded JWT must have 3 sections, found {len(parts)}"
-            if len(parts) == 5:
+            if len(parts) == 1:
+                message = "encoded JWT had no period separators"
+            elif len(parts) == 5:
                 message = "JWT is a JWE object, which is not supported"
             raise failed(name, message)
         header = _json_object(name, _segment(name, "header", parts[0]))
