@@ -1,7 +1,8 @@
 /* Decimal to binary and back, exactly rounded, by integers of any size.
  *
  * Printing is the free-format algorithm of Steele and White, and of Dragon4 ("How to print floating-point numbers accurately",
- * PLDI 1990) with symmetric neighbours, which is what Go's big.Float prints and hence what OPA shows.
+ * PLDI 1990). Go's big.Float takes the two neighbours of a number as equally far away, also at powers of two; so does this file for what
+ * OPA prints, but not for doubles.
  */
 #include "binary.h"
 
@@ -108,15 +109,18 @@ static size_t round_up(char *digits, size_t count, int64_t *point) {
     return count;
 }
 
-size_t binary_digits(binary value, size_t bits, char *digits, int64_t *point) {
-    /* value = r / s; half a unit in the last place = m / s */
+size_t binary_digits(binary value, size_t bits, bool narrow, char *digits, int64_t *point) {
+    /* value = r / s; half the way to the neighbour above = m / s, to the one below = below / s */
     int64_t exponent = value.exponent + (int64_t)(64 - bits);
     uint64_t mantissa = value.mantissa >> (64 - bits);
     bool inclusive = !(mantissa & 1);
-    rt_big r = rt_big_from_u64(mantissa), s = rt_big_from_u64(1), m = rt_big_from_u64(1);
-    r = rt_big_shl(&r, exponent > 0 ? (size_t)exponent + 1 : 1);
-    s = rt_big_shl(&s, exponent < 0 ? (size_t)-exponent + 1 : 1);
-    if (exponent > 0) m = rt_big_shl(&m, (size_t)exponent);
+    size_t up_by = exponent > 0 ? (size_t)exponent : 0, down_by = exponent < 0 ? (size_t)-exponent : 0;
+    rt_big r = rt_big_from_u64(mantissa), s = rt_big_from_u64(1), m = rt_big_from_u64(1), below;
+    r = rt_big_shl(&r, up_by + 1 + narrow);
+    s = rt_big_shl(&s, down_by + 1 + narrow);
+    m = rt_big_shl(&m, up_by);
+    below = m;
+    if (narrow) m = rt_big_shl(&m, 1);
     /* 30103 / 100000 is log10(2); the loops below mend an estimate that is off by one. */
     int64_t estimate = (exponent + (int64_t)bits) * 30103 / 100000;
     *point = estimate;
@@ -127,6 +131,7 @@ size_t binary_digits(binary value, size_t bits, char *digits, int64_t *point) {
         rt_big power = power_of_ten((size_t)-estimate);
         r = rt_big_mul(&r, &power);
         m = rt_big_mul(&m, &power);
+        below = rt_big_mul(&below, &power);
     }
     while (rt_big_compare_magnitude(&r, &s) >= 0) {
         times(&s, 10);
@@ -138,16 +143,18 @@ size_t binary_digits(binary value, size_t bits, char *digits, int64_t *point) {
         if (rt_big_compare_magnitude(&ten, &s) >= 0) break;
         r = ten;
         times(&m, 10);
+        times(&below, 10);
         *point -= 1;
     }
     for (size_t count = 0;;) {
         rt_big digit;
         times(&r, 10);
         times(&m, 10);
+        times(&below, 10);
         rt_big_divmod(&r, &s, &digit, &r);
         digits[count++] = (char)('0' + low64(&digit));
         rt_big above = rt_big_add(&r, &m);
-        int low = rt_big_compare_magnitude(&r, &m), high = rt_big_compare_magnitude(&above, &s);
+        int low = rt_big_compare_magnitude(&r, &below), high = rt_big_compare_magnitude(&above, &s);
         bool down = low < 0 || (inclusive && low == 0), up = high > 0 || (inclusive && high == 0);
         if (!down && !up) continue;
         if (down && up) {
@@ -201,7 +208,7 @@ rt_v binary_to_num(binary value) {
     char digits[32];
     int64_t point;
     void *mark = rt_mark();
-    size_t count = binary_digits(value, 64, digits, &point);
+    size_t count = binary_digits(value, 64, false, digits, &point);
     rt_release(mark);
     return decimal_to_num(value.negative, digits, count, point);
 }
@@ -266,7 +273,8 @@ rt_v rt_num_from_double(double value) {
     char digits[32];
     int64_t point;
     void *mark = rt_mark();
-    size_t count = binary_digits(b, bits, digits, &point);
+    bool narrow = fraction == 0 && exponent > 1; /* below a power of two the doubles are twice as dense */
+    size_t count = binary_digits(b, bits, narrow, digits, &point);
     rt_release(mark);
     return decimal_to_num(b.negative, digits, count, point);
 }

@@ -17,8 +17,9 @@ binary binary_from_num(const rt_value *number);
 binary binary_round(const rt_big *a, int64_t exponent, bool sticky, size_t bits);
 /* Shortest text that reads back as the same value: 'f' for integers, else 'g'. */
 rt_v binary_to_num(binary value);
-/* Digits of the shortest decimal (at most 24) of a value whose neighbours are one unit of `bits` bits away. */
-size_t binary_digits(binary value, size_t bits, char *digits, int64_t *point);
+/* Digits (at most 24) of the shortest decimal that is nearest to a value of `bits` bits; `narrow`: the neighbour below is only half as
+ * far away as the one above. */
+size_t binary_digits(binary value, size_t bits, bool narrow, char *digits, int64_t *point);
 /* Text of a decimal in Go's form: integers plain, others as 'g' (exponent from 1e-5 down and above 6 digits up). */
 rt_v decimal_to_num(bool negative, const char *digits, size_t count, int64_t point);
 

@@ -51,7 +51,7 @@ static bool split(parts *p, const char *text, size_t len) {
         if (at < end && (*at == '+' || *at == '-')) minus = *at++ == '-';
         if (at == end) return false;
         while (at < end && is_digit(*at)) {
-            if (p->exponent < RT_NUM_POINT_MAX) p->exponent = p->exponent * 10 + (*at - '0');
+            if (p->exponent < 10 * (int64_t)RT_NUM_POINT_MAX) p->exponent = p->exponent * 10 + (*at - '0');
             at++;
         }
         if (!is_digit(at[-1])) return false;

@@ -118,7 +118,7 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Native]:
         pytest.skip("no C compiler on this machine")
     folder = tmp_path_factory.mktemp("native")
     sources = sorted(p for p in RUNTIME.glob("*.c") if not p.name.startswith("b_"))
-    common = [compiler, "-std=gnu11", "-O1", "-g", *SANITIZE, f"-I{RUNTIME}"]
+    common = [compiler, "-std=gnu11", "-O0", "-g1", *SANITIZE, f"-I{RUNTIME}"]
     renames = [f"-D{name}=rt_{name}" for name in RENAMED]
     harness = Path(__file__).parent / "native" / "harness.c"
     steps = [

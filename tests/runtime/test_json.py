@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -178,7 +179,7 @@ def canonical(document: Any) -> str:
     return json.dumps(document, ensure_ascii=False)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=120, deadline=None, derandomize=True)
 @given(document=documents, spaced=st.booleans(), ascii_only=st.booleans())
 def test_any_document_comes_back_in_canonical_form(
     document: Any, spaced: bool, ascii_only: bool, session_rt: Runtime
@@ -189,7 +190,7 @@ def test_any_document_comes_back_in_canonical_form(
     assert session_rt.json(value) == canonical(document)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(data=st.binary(max_size=40), quoted=st.booleans())
 def test_any_bytes_in_a_string_are_repaired_as_go_does(
     data: bytes, quoted: bool, session_rt: Runtime
@@ -230,6 +231,50 @@ def test_under_the_sanitizers_every_cut_of_a_text_is_survived(native: Native) ->
     answers = native([("json", text[:n]) for n in range(len(text) + 1)])
     assert answers[:-1] == ["undefined"] * len(text)
     assert answers[-1].startswith('{"a":[1,-2.5e3,"xé😀')
+
+
+SEEDS = [
+    b'{"a":[1,-2.5e3,"x\\u00e9\\ud83d\\ude00\\n",{"b":[true,null]}],"z":"0123456789abcdef"}',
+    b'[0,10,-0,1e5,1E-7,0.5,"\xc3\xa9\xf0\x9f\x98\x80"]',
+    b'{"k1":1,"k2":2,"k3":3,"k4":4,"k5":5,"k6":6,"k7":7,"k8":8,"k9":9,"k1":{}}',
+    b'[[[[]]],{},"",null,false,"\\\\\\"\\/\\b"]',
+]
+ALPHABET = b'{}[],:"\\0123456789-+.eEtrufalsn \n/x\x80\xc3\xff\x1f'
+
+
+def mutated(source: random.Random) -> bytes:
+    text = bytearray(source.choice(SEEDS))
+    for _ in range(source.choice((1, 1, 1, 2, 3, 6))):
+        at = source.randrange(len(text))
+        match source.randrange(3):
+            case 0:
+                del text[at]
+            case 1:
+                text.insert(at, source.choice(ALPHABET))
+            case _:
+                text[at] = source.choice(ALPHABET)
+    return bytes(text)
+
+
+def is_json(data: bytes) -> bool:
+    def refuse(_: str) -> None:
+        raise ValueError
+
+    try:
+        json.loads(data.decode("utf-8", "replace"), parse_constant=refuse)
+    except ValueError:
+        return False
+    return True
+
+
+def test_under_the_sanitizers_damaged_texts_are_read_exactly_when_they_are_json(
+    native: Native,
+) -> None:
+    source = random.Random(17)
+    texts = [mutated(source) for _ in range(4000)]
+    answers = native([("json", text) for text in texts])
+    assert [answer != "undefined" for answer in answers] == [is_json(text) for text in texts]
+    native([("value", text) for text in texts])
 
 
 def test_html_characters_are_escaped_for_json_marshal(native: Native) -> None:

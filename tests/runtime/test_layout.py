@@ -72,7 +72,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(value=values)
 def test_a_constant_equals_the_value_read_at_run_time(value: Any, session_rt: Runtime) -> None:
     rt = session_rt

@@ -180,7 +180,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(a=values, b=values)
 def test_order_is_that_of_the_model(a: Any, b: Any, session_rt: Runtime) -> None:
     x, y = session_rt.value(a[0]), session_rt.value(b[0])
@@ -190,7 +190,7 @@ def test_order_is_that_of_the_model(a: Any, b: Any, session_rt: Runtime) -> None
     assert session_rt.call("rt_equal", x, y) == (want == 0)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(items=st.lists(values, min_size=1, max_size=30))
 def test_a_set_iterates_in_the_order_of_the_model(items: Any, session_rt: Runtime) -> None:
     text, model = make_set(items)
