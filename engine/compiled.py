@@ -106,6 +106,7 @@ def _layer_to_json(one: CompiledLayer, directory: Path) -> dict[str, Any]:
         name = f"{one.layer}-{one.harness}"
         (directory / f"{name}.wasm").write_bytes(one.artifact.wasm)
         (directory / f"{name}.owned.wasm").write_bytes(one.artifact.wasm_owned)
+        (directory / f"{name}.core.wasm").write_bytes(one.artifact.core)
         (directory / f"{name}.data.json").write_bytes(one.artifact.data)
         artifact = {
             "entrypoints": list(one.artifact.entrypoints),
@@ -151,6 +152,7 @@ def _layer_from_json(one: dict[str, Any], directory: Path) -> CompiledLayer:
             data=(directory / f"{name}.data.json").read_bytes(),
             source_map=meta["source_map"],
             capabilities=tuple(meta["capabilities"]),
+            core=(directory / f"{name}.core.wasm").read_bytes(),
         )
     return CompiledLayer(
         layer=one["layer"],
