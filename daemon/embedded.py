@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -22,13 +23,22 @@ from cupcake.client.sync import OnUnavailable
 from cupcake.daemon.builder import verify_trust
 from cupcake.engine.errors import EngineError
 from cupcake.engine.evaluate import Evaluator, compile_project
-from cupcake.engine.policy.discovery import global_directory, read_sources, resolve_project
+from cupcake.engine.policy.discovery import read_sources, resolve_project
 
 
 def module_cache() -> Path:
     """Where compiled modules are kept between runs."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "cupcake" / "modules"
+
+
+def global_directory() -> Path | None:
+    """The user's global layer, where Cupcake in Rust looks for it; None when there is none."""
+    if sys.platform == "darwin":
+        folder = Path.home() / "Library" / "Application Support" / "cupcake"
+    else:
+        folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "cupcake"
+    return folder if folder.is_dir() else None
 
 
 def load_evaluator(path: str | os.PathLike[str]) -> Evaluator:
