@@ -193,6 +193,8 @@ class TypeChecker:
             case ast.Call():
                 return self.call(term, env, nested=True)
             case ast.Array():
+                if not term.items:
+                    return ty.ARRAY
                 return ty.ArrayOf(tuple([self.term(t, env) for t in term.items]))
             case ast.Set():
                 return ty.SetOf(union([self.term(t, env) for t in term.items]))
@@ -224,6 +226,8 @@ class TypeChecker:
             else:
                 keys.append(self.term(key, env))
                 values.append(kind)
+        if not term.pairs:
+            return ty.OBJECT
         if not keys:
             return ty.ObjectOf(tuple(static))
         return ty.ObjectOf(tuple(static), union(keys), union(values))

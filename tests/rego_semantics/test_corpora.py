@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +71,29 @@ def test_a_builtin_of_the_caller_is_known() -> None:
         check([module])
     extra = Builtin("test.sleep", (ANY,), ANY, "host")
     verify(check([module], extra_builtins=[extra]), {"test.sleep"})
+
+
+def _original() -> dict[str, str]:
+    """Rego files of the original Cupcake project by path, from the checkout that CUPCAKE_ORIGINAL names."""
+    place = os.environ.get("CUPCAKE_ORIGINAL")
+    if not place or not Path(place).is_dir():
+        pytest.skip("set CUPCAKE_ORIGINAL to a git checkout of eqtylab/cupcake")
+    listed = _git(place, "ls-tree", "-r", "--name-only", "HEAD").split("\n")
+    return {path: _git(place, "show", f"HEAD:{path}") for path in listed if path.endswith(".rego")}
+
+
+def _git(place: str, *words: str) -> str:
+    run = subprocess.run(
+        ["git", "-C", place, *words], capture_output=True, text=True, check=True, timeout=60
+    )
+    return run.stdout
+
+
+def test_every_policy_of_the_original_project_checks() -> None:
+    texts = _original()
+    helpers = [parse_module(t, p) for p, t in texts.items() if p.endswith("system/commands.rego")]
+    assert len(texts) > 40
+    for path, text in texts.items():
+        module = parse_module(text, path)
+        others = [helper for helper in helpers if helper.file != path]
+        verify(check([module, *others]))
