@@ -38,23 +38,16 @@ rt_v rt_iter_value(rt_v source, int32_t i) {
     return source->tag == RT_OBJECT ? rt_object_value(source, (uint32_t)i) : rt_set_at(source, (uint32_t)i);
 }
 
-static rt_v copy_object(rt_v base) {
-    const rt_table *from = table_of(base);
-    rt_v to = rt_object((int32_t)(from->len < INT32_MAX ? from->len + 1 : from->len));
-    for (size_t i = 0; i < from->len; i++) rt_object_put(to, from->items[2 * i], from->items[2 * i + 1]);
-    return to;
-}
-
 /* Loops along the path, copying the spine: nothing that base shares with others is changed. */
 rt_v rt_with(rt_v base, rt_v path, rt_v value) {
     uint32_t steps = rt_array_len(path);
     if (steps == 0) return value;
-    rt_v root = rt_tag(base) == RT_OBJECT ? copy_object(base) : rt_object(1);
+    rt_v root = rt_tag(base) == RT_OBJECT ? rt_table_copy(base, 1) : rt_object(1);
     rt_v node = root;
     for (uint32_t i = 0; i + 1 < steps; i++) {
         rt_v key = rt_array_at(path, i);
         rt_v child = rt_object_get(node, key);
-        child = rt_tag(child) == RT_OBJECT ? copy_object(child) : rt_object(1);
+        child = rt_tag(child) == RT_OBJECT ? rt_table_copy(child, 1) : rt_object(1);
         rt_object_put(node, key, child);
         node = child;
     }

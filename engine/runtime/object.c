@@ -36,8 +36,7 @@ static rt_v merged(rt_v a, rt_v b, int depth) {
     if (rt_tag(a) != RT_OBJECT || rt_tag(b) != RT_OBJECT) return a;
     if (depth > RT_VALUE_DEPTH_MAX) rt_abort(RT_ERR_DEPTH, "a value is nested too deeply to be merged");
     const rt_table *x = table_of(a), *y = table_of(b);
-    rt_table *out = table_new(RT_OBJECT, (size_t)x->len + y->len);
-    for (size_t i = 0; i < y->len; i++) rt_object_put(&out->head, y->items[2 * i], y->items[2 * i + 1]);
+    rt_table *out = table_copy(y, x->len);
     for (size_t i = 0; i < x->len; i++) {
         bool added;
         uint32_t entry = table_insert(out, x->items[2 * i], &added);

@@ -251,6 +251,8 @@ RT_EXPORT void rt_set_put(rt_v set, rt_v element);
 rt_v rt_set_get(const rt_value *set, rt_v element); /* the element that is in the set, or 0 */
 
 static inline uint32_t rt_table_len(const rt_value *v) { return ((const rt_table *)v)->len; }
+/* A shallow copy of an object or set with room for `extra` more entries; cheaper than putting each again. */
+rt_v rt_table_copy(const rt_value *table, uint32_t extra);
 /* Puts the entries in Rego order (once; nothing is observable but the order). Needed before items are read by number. */
 void rt_table_sort(rt_v table);
 static inline void rt_sorted(rt_v table) {

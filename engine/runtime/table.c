@@ -16,6 +16,22 @@ rt_table *table_new(uint8_t tag, size_t capacity) {
     return t;
 }
 
+rt_table *table_copy(const rt_table *t, size_t extra) {
+    rt_table *out = table_new(t->head.tag, t->len + extra);
+    out->head.flags = t->head.flags;
+    out->len = t->len;
+    memcpy(out->items, t->items, t->len * table_stride(t) * sizeof *t->items);
+    if (t->index) {
+        size_t slots = (size_t)t->mask + 1;
+        out->index = rt_alloc_array(slots, sizeof *out->index);
+        memcpy(out->index, t->index, slots * sizeof *out->index);
+        out->mask = t->mask;
+    }
+    return out;
+}
+
+rt_v rt_table_copy(const rt_value *table, uint32_t extra) { return &table_copy(table_of(table), extra)->head; }
+
 static void index_add(rt_table *t, uint32_t hash, uint32_t entry) {
     uint32_t at = hash & t->mask;
     while (t->index[at]) at = (at + 1) & t->mask;

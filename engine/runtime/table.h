@@ -18,6 +18,8 @@ bool rt_equal_at(rt_v a, rt_v b, int depth);
 /* Finds or adds the key; *added says which. The value of a new entry is not set yet. */
 uint32_t table_insert(rt_table *t, rt_v key, bool *added);
 
+/* A shallow copy with room for `extra` more entries. */
+rt_table *table_copy(const rt_table *t, size_t extra);
 /* Makes the hash index again after entries were moved or taken out. */
 void table_reindex(rt_table *t);
 

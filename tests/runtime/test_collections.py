@@ -130,6 +130,21 @@ def test_with_puts_a_value_into_a_copy(
     assert native([("with", base, path, value)]) == [want]
 
 
+def test_with_and_merge_on_objects_large_enough_for_an_index(rt: Runtime) -> None:
+    base = rt.value("{" + ",".join(f'"k{i * 37 % 101}":{i}' for i in range(50)) + "}")
+    first = rt.dump(base)
+    changed = base
+    for i in range(40):
+        changed = rt.call("rt_with", changed, rt.value(f'["n{i}"]'), rt.value(str(i)))
+    assert rt.call("rt_len", changed) == 90
+    merged = rt.call("rt_object_merge", rt.value('{"k37":"new","m":1}'), changed)
+    assert rt.call("rt_len", merged) == 91
+    for key, want in (("n0", "0"), ("n39", "39"), ("k37", '"new"'), ("m", "1"), ("k0", "0")):
+        assert rt.dump(rt.call("rt_get", merged, rt.value(f'"{key}"'))) == want
+    assert rt.dump(base) == first
+    assert rt.dump(rt.value(rt.dump(merged))) == rt.dump(merged)
+
+
 def test_with_on_nothing_starts_from_an_empty_object(rt: Runtime) -> None:
     assert rt.dump(rt.call("rt_with", 0, rt.value('["a"]'), rt.value("1"))) == '{"a":1}'
 
