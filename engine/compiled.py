@@ -87,7 +87,7 @@ def load_compiled(directory: Path) -> CompiledProject:
             root=manifest["root"],
             digest=manifest["digest"],
             global_root=manifest["global_root"],
-            layers=tuple(_layer_from_json(one, directory) for one in manifest["layers"]),
+            layers=_layers_from_json(manifest["layers"], directory),
             warnings=tuple(Diagnostic(**warning) for warning in manifest["warnings"]),
         )
     except OSError as error:
@@ -106,13 +106,17 @@ def _layer_to_json(one: CompiledLayer, directory: Path) -> dict[str, Any]:
         name = f"{one.layer}-{one.harness}"
         (directory / f"{name}.wasm").write_bytes(one.artifact.wasm)
         (directory / f"{name}.owned.wasm").write_bytes(one.artifact.wasm_owned)
-        (directory / f"{name}.core.wasm").write_bytes(one.artifact.core)
         (directory / f"{name}.data.json").write_bytes(one.artifact.data)
+        # All layers of a build run on one core: it is written once.
+        core = f"core-{one.artifact.core_digest}.wasm"
+        if not (directory / core).exists():
+            (directory / core).write_bytes(one.artifact.core)
         artifact = {
             "entrypoints": list(one.artifact.entrypoints),
             "builtins": dict(one.artifact.builtins),
             "source_map": dict(one.artifact.source_map),
             "capabilities": list(one.artifact.capabilities),
+            "core": core,
         }
     return {
         "layer": one.layer,
@@ -139,7 +143,17 @@ def _layer_to_json(one: CompiledLayer, directory: Path) -> dict[str, Any]:
     }
 
 
-def _layer_from_json(one: dict[str, Any], directory: Path) -> CompiledLayer:
+def _layers_from_json(layers: list[dict[str, Any]], directory: Path) -> tuple[CompiledLayer, ...]:
+    cores = {one["artifact"]["core"] for one in layers if one["artifact"] is not None}
+    if any("/" in core for core in cores):
+        raise ValueError("a core outside of the directory")
+    read = {core: (directory / core).read_bytes() for core in cores}
+    return tuple(_layer_from_json(one, directory, read) for one in layers)
+
+
+def _layer_from_json(
+    one: dict[str, Any], directory: Path, cores: Mapping[str, bytes]
+) -> CompiledLayer:
     artifact: Artifact | None = None
     if one["artifact"] is not None:
         name = f"{one['layer']}-{one['harness']}"
@@ -152,7 +166,7 @@ def _layer_from_json(one: dict[str, Any], directory: Path) -> CompiledLayer:
             data=(directory / f"{name}.data.json").read_bytes(),
             source_map=meta["source_map"],
             capabilities=tuple(meta["capabilities"]),
-            core=(directory / f"{name}.core.wasm").read_bytes(),
+            core=cores[meta["core"]],
         )
     return CompiledLayer(
         layer=one["layer"],
