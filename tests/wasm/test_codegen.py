@@ -43,7 +43,9 @@ def num(value: int, target: int) -> ir.MakeNumberIntStmt:
     return ir.MakeNumberIntStmt(value, target)
 
 
-def policy(blocks: tuple[ir.Block, ...], funcs: tuple[ir.Func, ...] = (), data: ir.Const = None) -> ir.Policy:
+def policy(
+    blocks: tuple[ir.Block, ...], funcs: tuple[ir.Func, ...] = (), data: ir.Const = None
+) -> ir.Policy:
     """A plan that runs `blocks`, then adds {"result": local R} when R is set."""
     final = block(
         ir.IsDefinedStmt(R),
@@ -52,7 +54,9 @@ def policy(blocks: tuple[ir.Block, ...], funcs: tuple[ir.Func, ...] = (), data: 
         ir.ResultSetAddStmt(8),
     )
     base = ir.ConstObject(()) if data is None else data
-    return ir.Policy(ir.Static(STRINGS, consts=CONSTS), (ir.Plan("t", (*blocks, final)),), funcs, base)
+    return ir.Policy(
+        ir.Static(STRINGS, consts=CONSTS), (ir.Plan("t", (*blocks, final)),), funcs, base
+    )
 
 
 def run(made: ir.Policy, document: object = None) -> Any:
@@ -186,7 +190,9 @@ def test_a_conflict_ends_the_evaluation(name: str) -> None:
     assert caught.value.code == "eval_conflict_error"
 
 
-def rule(name: str, *stmts: ir.Stmt, path: tuple[str, ...] = (), params: tuple[int, ...] = (0, 1)) -> ir.Func:
+def rule(
+    name: str, *stmts: ir.Stmt, path: tuple[str, ...] = (), params: tuple[int, ...] = (0, 1)
+) -> ir.Func:
     return ir.Func(name, params, 2, (block(*stmts), block(ir.ReturnLocalStmt(2))), path)
 
 
@@ -196,9 +202,7 @@ def call(name: str, result: int, *extra: ir.Operand) -> ir.CallStmt:
 
 def test_an_undefined_rule_is_undefined_each_time_it_is_called() -> None:
     f = rule("f", ir.EqualStmt(L(IN), S("a")), num(5, 2))
-    made = policy(
-        (block(call("f", 3), SET), block(ir.IsUndefinedStmt(R), call("f", 4), SET)), (f,)
-    )
+    made = policy((block(call("f", 3), SET), block(ir.IsUndefinedStmt(R), call("f", 4), SET)), (f,))
     assert run(made, "b") == "undefined"
     assert run(made, "a") == 1
 
@@ -256,7 +260,13 @@ def test_a_return_out_of_with_restores_what_it_replaced() -> None:
         "f",
         (0, 1, 4),
         2,
-        (block(ir.WithStmt(IN, (), S("x"), block(ir.AssignVarStmt(L(IN), 2), ir.ReturnLocalStmt(2)))),),
+        (
+            block(
+                ir.WithStmt(
+                    IN, (), S("x"), block(ir.AssignVarStmt(L(IN), 2), ir.ReturnLocalStmt(2))
+                )
+            ),
+        ),
     )
     g = rule("g", ir.AssignVarStmt(L(IN), 2))
     made = policy(
@@ -300,7 +310,11 @@ def test_sdks_may_bring_their_own_base_document() -> None:
 
 def test_equal_policies_give_equal_bytes() -> None:
     first, second = assemble(policy((block(SET),))), assemble(policy((block(SET),)))
-    assert (first.wasm, first.wasm_owned, first.core) == (second.wasm, second.wasm_owned, second.core)
+    assert (first.wasm, first.wasm_owned, first.core) == (
+        second.wasm,
+        second.wasm_owned,
+        second.core,
+    )
 
 
 def test_blocks_nested_too_deeply_are_refused_with_the_function_s_name() -> None:

@@ -10,8 +10,23 @@ from cupcake.engine.wasm.errors import MalformedModuleError
 from cupcake.engine.wasm.leb128 import read_sleb, read_uleb, sleb, uleb
 
 # Pairs from the binary format's definition.
-UNSIGNED = [(0, "00"), (1, "01"), (127, "7f"), (128, "8001"), (624485, "e58e26"), (2**32 - 1, "ffffffff0f")]
-SIGNED = [(0, "00"), (-1, "7f"), (63, "3f"), (64, "c000"), (-64, "40"), (-65, "bf7f"), (-123456, "c0bb78")]
+UNSIGNED = [
+    (0, "00"),
+    (1, "01"),
+    (127, "7f"),
+    (128, "8001"),
+    (624485, "e58e26"),
+    (2**32 - 1, "ffffffff0f"),
+]
+SIGNED = [
+    (0, "00"),
+    (-1, "7f"),
+    (63, "3f"),
+    (64, "c000"),
+    (-64, "40"),
+    (-65, "bf7f"),
+    (-123456, "c0bb78"),
+]
 
 
 @pytest.mark.parametrize(("value", "encoded"), UNSIGNED)

@@ -1,0 +1,136 @@
+"""The linked module is OPA's ABI 1.3; the runtime's index belongs to the runtime."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cupcake.engine.api import compile_policy
+from cupcake.engine.artifact import Artifact
+from cupcake.engine.wasm.decode import decode
+from cupcake.engine.wasm.image import INDEX_FILE, RUNTIME_FILE, build_image, make_index
+from cupcake.engine.wasm.split import CORE_PAGES, shipped_core
+
+RUNTIME = Path(__file__).resolve().parents[2] / "engine" / "runtime"
+ABI_FUNCTIONS = {
+    "opa_eval", "eval", "builtins", "entrypoints", "opa_malloc", "opa_free", "opa_json_parse", "opa_json_dump",
+    "opa_value_parse", "opa_value_dump", "opa_heap_ptr_get", "opa_heap_ptr_set", "opa_value_add_path",
+    "opa_value_remove_path", "opa_eval_ctx_new", "opa_eval_ctx_set_input", "opa_eval_ctx_set_data",
+    "opa_eval_ctx_set_entrypoint", "opa_eval_ctx_get_result", "opa_heap_blocks_stash",
+    "opa_heap_blocks_restore", "opa_heap_stash_clear",
+}  # fmt: skip
+POLICY = """package a
+p := input.x + data.k
+q contains sprintf("%s=%d", [k, v]) if some k, v in input.o
+m if regex.match("^a+b$", input.s)
+c := 1 if input.a
+c := 2 if input.b
+w := y if y := p with input.x as 100
+"""
+ENTRYPOINTS = ("a/p", "a/q", "a/m", "a/c", "a/w")
+
+
+@pytest.fixture(scope="module")
+def artifact() -> Artifact:
+    return compile_policy({"a.rego": POLICY}, {"k": 10}, ENTRYPOINTS)
+
+
+def test_the_linked_module_exports_the_abi_and_nothing_else(artifact: Artifact) -> None:
+    exports = {e.name: e.kind for e in decode(artifact.wasm).exports}
+    wanted = dict.fromkeys(ABI_FUNCTIONS, "func") | {
+        "memory": "memory",
+        "opa_wasm_abi_version": "global",
+        "opa_wasm_abi_minor_version": "global",
+    }
+    assert exports == wanted
+
+
+def test_the_linked_module_says_abi_1_3(artifact: Artifact) -> None:
+    module = decode(artifact.wasm)
+    values = {e.name: module.globals[e.index].init for e in module.exports if e.kind == "global"}
+    assert values == {"opa_wasm_abi_version": 1, "opa_wasm_abi_minor_version": 3}
+
+
+def test_the_linked_module_imports_only_from_env(artifact: Artifact) -> None:
+    imports = {(i.module, i.name) for i in decode(artifact.wasm).imports}
+    assert ("env", "memory") in imports
+    assert imports <= {
+        ("env", n)
+        for n in ("memory", "opa_abort", "opa_println", *(f"opa_builtin{i}" for i in range(5)))
+    }
+
+
+def test_the_policy_module_imports_memory_and_table_of_exactly_its_core(artifact: Artifact) -> None:
+    core = shipped_core()
+    assert [(i.module, i.name) for i in decode(artifact.wasm_owned).imports] == [
+        (core.namespace, "memory"),
+        (core.namespace, "table"),
+    ]
+    assert artifact.core == core.wasm
+    assert decode(core.wasm).memories[0].minimum == CORE_PAGES
+
+
+def test_no_two_data_segments_overlap(artifact: Artifact) -> None:
+    for wasm in (artifact.wasm, artifact.wasm_owned):
+        end = 0
+        for segment in sorted(decode(wasm).data, key=lambda s: s.offset):
+            assert segment.offset >= end
+            end = segment.offset + len(segment.data)
+
+
+def test_the_index_was_made_from_the_runtime_beside_it() -> None:
+    """When this fails, run `python -m cupcake.engine.wasm.image` and commit the index with the runtime."""
+    wasm = (RUNTIME / RUNTIME_FILE).read_bytes()
+    assert (RUNTIME / INDEX_FILE).read_bytes() == make_index(wasm)
+
+
+def test_an_index_of_another_runtime_is_not_used() -> None:
+    wasm = (RUNTIME / RUNTIME_FILE).read_bytes()
+    stale = json.loads(make_index(wasm)) | {"runtime": "0" * 64, "sites": []}
+    assert build_image(wasm, json.dumps(stale).encode()).sites == build_image(wasm).sites
+
+
+NODE = """
+const { loadPolicy } = require(process.argv[1] + "/node_modules/@open-policy-agent/opa-wasm");
+(async () => {
+  const policy = await loadPolicy(require("fs").readFileSync(process.argv[2]));
+  policy.setData({ k: 7 });
+  const out = [];
+  for (const [entrypoint, input] of JSON.parse(process.argv[3]))
+    try { out.push(policy.evaluate(input, entrypoint)); } catch (e) { out.push(e.message || String(e)); }
+  console.log(JSON.stringify(out));
+})();
+"""
+
+
+def sdk_folder() -> Path | None:
+    """Where npm has put OPA's SDK, when it has: a folder `.sdk` in the repository (see .ci/run)."""
+    folder = Path(__file__).resolve().parents[2] / ".sdk"
+    return (
+        folder if (folder / "node_modules" / "@open-policy-agent" / "opa-wasm").is_dir() else None
+    )
+
+
+def test_opa_s_node_sdk_evaluates_our_module(artifact: Artifact, tmp_path: Path) -> None:
+    node, sdk = shutil.which("node"), sdk_folder()
+    if node is None or sdk is None:
+        pytest.skip("needs Node and `npm install --prefix .sdk @open-policy-agent/opa-wasm`")
+    module = tmp_path / "policy.wasm"
+    module.write_bytes(artifact.wasm)
+    calls = [
+        ["a/p", {"x": 5}], ["a/q", {"o": {"a": 1, "b": 2}}], ["a/m", {"s": "aab"}], ["a/m", {"s": "b"}],
+        ["a/c", {"a": True}], ["a/c", {"a": True, "b": True}], ["a/w", {}], ["a/p", {"x": 6}],
+    ]  # fmt: skip
+    done = subprocess.run(
+        [node, "-e", NODE, str(sdk), str(module), json.dumps(calls)],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert json.loads(done.stdout) == [
+        [{"result": 12}], [{"result": ["a=1", "b=2"]}], [{"result": True}], [], [{"result": 1}],
+        "eval_conflict_error: complete rules must not produce multiple outputs",
+        [{"result": 107}], [{"result": 13}],
+    ]  # fmt: skip
