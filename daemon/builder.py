@@ -20,6 +20,8 @@ from typing import Any
 from cupcake.daemon import snapshot
 from cupcake.daemon.errors import SnapshotError
 from cupcake.daemon.worker import die_with_parent, load_module
+from cupcake.trust import store
+from cupcake.trust.errors import TrustError
 
 _DATA_LIMIT = 4 << 30
 _ADDRESS_LIMIT = 256 << 30
@@ -34,26 +36,15 @@ class Untrusted(Exception):
 
 
 def verify_trust(sources: Any) -> None:
-    """Raise Untrusted unless the very bytes in `sources` may be used.
-
-    Without a `.cupcake/.trust` the project does not use trust. With one it must be verified; while nothing
-    can verify it, it is refused."""
-    manifest = os.path.join(sources.root, snapshot.CUPCAKE, ".trust")
-    if not os.path.lexists(manifest):
-        return
+    """Raise Untrusted unless the very bytes in `sources` may be used: with trust on for the project, all that it
+    reads must be what was signed; without, everything may. The history outside the project says which."""
+    files = {file.path: file.data for file in sources.files if file.layer == "project"}
     try:
-        from cupcake import trust
-
-        verified = trust.verified  # type: ignore[attr-defined]
-    except (ImportError, AttributeError):
-        raise Untrusted(
-            f"{manifest} is present but this installation cannot verify it; install cupcake.trust, or remove the "
-            "manifest with `cupcake trust disable`"
-        ) from None
-    try:
-        verified(sources.root, sources.files)
-    except Exception as error:
+        store.verify_sources(sources.root, files, store.state_dir(), now=time.time())
+    except TrustError as error:
         raise Untrusted(str(error)) from error
+    except OSError as error:
+        raise Untrusted(f"{error.filename}: cannot be verified: {error.strerror}") from error
 
 
 def build(module: ModuleType, job: dict[str, Any]) -> dict[str, Any]:
