@@ -62,13 +62,15 @@ def check(
     query_package: str = "",
     query_imports: Sequence[ast.Import] = (),
     cache: ModuleCache | None = None,
+    sources: Mapping[str, str] | None = None,
 ) -> Checked:
     """Check `modules` (and `query`) and bring them into the checked form.
 
     `data_paths` is the top-level tree of the base document, for conflicts between rules and data; `query_package` is a
     dotted package whose rules the query sees by their short names. With a `cache`, modules that are the
     same objects as before are not worked on again; entries of modules that are gone are dropped.
-    Raises CompileErrors with all errors in source order.
+    Raises CompileErrors with all errors in source order; they show the source lines if `sources` holds
+    the texts by file name.
     """
     problems = Problems()
     ordered_modules = sorted(modules, key=lambda m: m.file)
@@ -103,8 +105,23 @@ def check(
         if checked_query is not None:
             checker.check_query(checked_query.body, query_written)
     if len(problems):
-        raise CompileErrors(problems.ordered())
+        raise CompileErrors(_with_lines(problems.ordered(), sources or {}))
     return Checked(groups, checked_query, tuple(checked_modules))
+
+
+def _with_lines(found: Iterable[Diagnostic], sources: Mapping[str, str]) -> tuple[Diagnostic, ...]:
+    lines: dict[str, list[str]] = {}
+    result: list[Diagnostic] = []
+    for diagnostic in found:
+        text = sources.get(diagnostic.file)
+        if text is not None:
+            if diagnostic.file not in lines:
+                lines[diagnostic.file] = text.split("\n")
+            rows = lines[diagnostic.file]
+            if 0 < diagnostic.row <= len(rows):
+                diagnostic = replace(diagnostic, source_line=rows[diagnostic.row - 1].rstrip("\r"))
+        result.append(diagnostic)
+    return tuple(result)
 
 
 class _FrontEnd:

@@ -86,6 +86,17 @@ def test_equal_input_gives_equal_output() -> None:
     assert check([_module(text)]) == check([_module(text)])
 
 
+def test_errors_show_their_source_line() -> None:
+    text = "package a\np if {\n\tx > 1\n}"
+    with pytest.raises(CompileErrors) as caught:
+        check([_module(text)], sources={"a.rego": text})
+    assert caught.value.diagnostics[0].render().split("\n") == [
+        "a.rego:3:2: rego_unsafe_var_error: var x is unsafe",
+        "    \tx > 1",
+        "    \t^",
+    ]
+
+
 # -- caching -------------------------------------------------------------------------------------
 
 
