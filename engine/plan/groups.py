@@ -170,7 +170,9 @@ class GroupPlanner(BodyPlanner):
         return self.finish_func(name, blocks, result, 2, UNIQUE_KEYS)
 
     def partial_object(self, name: str, group: Group) -> ir.Func:
-        """Rules with operands after the ground prefix, at any depth, sets among them."""
+        """Rules with operands after the ground prefix, at any depth, sets among them.
+
+        A default rule among them has no effect, as in OPA."""
         depth = len(group.path) + 1
         shapes = sorted({_shape(rule, depth) for rule in group.rules})
         parts = {shape: self.local() for shape in shapes}
@@ -199,8 +201,6 @@ class GroupPlanner(BodyPlanner):
             self.emit(ir.ObjectMergeStmt(result, other, merged, self.place))
             result = merged
         blocks.append(self.finish(mark))
-        for rule in group.defaults:
-            blocks.append(self._default_member(rule, depth, result))
         return self.finish_func(name, blocks, result, 2, UNIQUE_KEYS)
 
     def _object_chain(self, rule: ast.Rule, store: Callable[[ast.Rule], None]) -> ir.Block:
@@ -247,18 +247,6 @@ class GroupPlanner(BodyPlanner):
         self.emit(ir.MakeObjectStmt(clash, self.place))
         self.emit(ir.ObjectInsertOnceStmt(key, ir.BoolOperand(True), clash, self.place))
         self.emit(ir.ObjectInsertOnceStmt(key, ir.BoolOperand(False), clash, self.place))
-        return self.finish(mark)
-
-    def _default_member(self, rule: ast.Rule, depth: int, result: ir.Local) -> ir.Block:
-        """A default rule among dynamic ones: inserted when nothing is at its path."""
-        mark = self._start(rule)
-        keys = [self.term(term) for term in rule.head.ref.terms[depth:]]
-        inner = self.capture()
-        at: ir.Operand = ir.LocalOperand(result)
-        for key in keys:
-            at = self.dot(at, key)
-        self.emit(ir.NotStmt(self.finish(inner), self.place))
-        self._insert(result, keys, self.term(head_value(rule)), False)
         return self.finish(mark)
 
     # -- packages

@@ -457,31 +457,28 @@ class TermPlanner(Emitter):
         steps: list[ast.Term],
         sink: Callable[[ir.Operand], None],
     ) -> None:
-        """The next step is free: base data that no package covers, then each package and rule."""
+        """The next step is free: keys of base data, then of packages and rules (a key of both comes twice, as in
+        OPA), each dispatched as if it had been bound."""
         step, rest = steps[0], steps[1:]
-        children = self._visible(node)
-        saved = dict(self.env)
+        keys = self.local()
+        self.emit(ir.MakeArrayStmt(0, keys, self.place))
         mark = self.capture()
-        key, value = self.scan(self.as_local(self.value_path(DATA, prefix)))
-        covered: list[ir.Const] = [k for k, _ in children if isinstance(k, str)]
-        if not prefix:
-            covered += [mock.key for _, mock in self.scope.mocks if isinstance(mock, MockSlot)]
-        if covered:
-            known = self.load(ir.ConstSet(tuple(covered)))
+        key, _ = self.scan(self.as_local(self.value_path(DATA, prefix)))
+        if self.scope.has_slots and not prefix:
+            slots = [mock.key for _, mock in self.scope.mocks if isinstance(mock, MockSlot)]
             inner = self.capture()
-            self.dot(known, key)
+            self.dot(self.load(ir.ConstSet(tuple(slots))), key)
             self.emit(ir.NotStmt(self.finish(inner), self.place))
-        self.destructure(step, key)
-        sink(self.value_path(value, rest))
+        self.emit(ir.ArrayAppendStmt(key, keys, self.place))
         self.block(self.finish(mark))
-        for name, child in children:
-            self.env = dict(saved)
-            mark = self.capture()
-            operand = self.term(term_of(name))
-            self.destructure(step, operand)
-            self._dispatch(child, [*prefix, term_of(name)], rest, sink)
-            self.block(self.finish(mark))
-        self.env = saved
+        for name, _ in self._visible(node):
+            self.emit(ir.ArrayAppendStmt(self.term(term_of(name)), keys, self.place))
+        _, key = self.scan(keys)
+        self.destructure(step, key)
+        held = ast.Var(f"$step{self._fresh}")
+        self._fresh += 1
+        self.env[held.name] = key
+        self._switch(node, prefix, [held, *rest], sink)
 
     def _visible(self, node: Node) -> list[tuple[Key, Node]]:
         """Children that refs can reach here, in key order."""

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from interpreter import RegoError, UndefinedResult
-from values import Obj, Set, from_json, order, text, to_json
+from values import Obj, Set, from_json, order, term_text, text, to_json
 
 
 def _numbers(*values: Any) -> None:
@@ -125,10 +125,14 @@ def _object_get(obj: Any, key: Any, default: Any) -> Any:
     return at
 
 
+def _keys(obj: Obj) -> list[Any]:
+    return [key for key, _ in obj.items()]
+
+
 def _object_remove(obj: Any, keys: Any) -> Any:
-    if not isinstance(obj, Obj) or not isinstance(keys, list | Set):
+    if not isinstance(obj, Obj) or not isinstance(keys, list | Set | Obj):
         raise UndefinedResult
-    gone = Set(keys) if isinstance(keys, list) else keys
+    gone = keys if isinstance(keys, Set) else Set(keys if isinstance(keys, list) else _keys(keys))
     return Obj((k, v) for k, v in obj.items() if k not in gone)
 
 
@@ -146,7 +150,9 @@ def _sprintf(form: Any, args: Any) -> str:
         if verb not in ("s", "v", "d") or not rest:
             raise KeyError("sprintf")
         arg = rest.pop(0)
-        out += (arg if isinstance(arg, str) else text(to_json(arg))) + tail
+        if isinstance(arg, int) and abs(arg) > 10**18:
+            raise KeyError("sprintf")
+        out += (arg if isinstance(arg, str) else term_text(arg)) + tail
     return out
 
 
@@ -160,7 +166,7 @@ def _template(parts: Any) -> str:
                     "eval_conflict_error", "template-strings must not produce multiple outputs"
                 )
             shown = found[0] if found else "<undefined>"
-            out += shown if isinstance(shown, str) else text(to_json(shown))
+            out += shown if isinstance(shown, str) else term_text(shown)
         else:
             out += part
     return out
@@ -255,7 +261,7 @@ BUILTINS: dict[str, Callable[..., Any]] = {
     "json.unmarshal": lambda s: from_json(json.loads(_string(s))),
     "json.marshal": lambda v: text(to_json(v)),
     "time.now_ns": lambda: 1_700_000_000_000_000_000,
-    "opa.runtime": lambda: Obj(),
+    "opa.runtime": Obj,
     "trace": lambda _: True,
     "print": lambda _: True,
     "cast_array": lambda v: list(_items(v)),

@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections import Counter
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,11 @@ def as_const(value: Any) -> ir.Const:
     return ir.ConstNumber(str(value))
 
 
-def run(case: dict[str, Any], *, index: bool = True) -> str:
-    """`ok`, or why not: `front ...`, `skip ...`, `wrong ...`."""
+Pass = Callable[[ir.Policy], ir.Policy]
+
+
+def run(case: dict[str, Any], *, index: bool = True, passes: Sequence[Pass] = ()) -> str:
+    """`ok`, or why not: `front ...`, `skip ...`, `wrong ...`. `passes` are applied to the plan first."""
     modules = []
     version = case.get("rego_version", "v1")
     try:
@@ -67,6 +71,9 @@ def run(case: dict[str, Any], *, index: bool = True) -> str:
     except PlanError as error:
         return f"wrong plan: {error}"
     verify(policy)
+    for each in passes:
+        policy = each(policy)
+        verify(policy)
     missing = [d.name for d in policy.static.builtins if d.name not in BUILTINS]
     if missing:
         return f"skip {missing[0]}"

@@ -44,14 +44,17 @@ default collect_verbs(_) := []
 """
 
 
-def build(modules: dict[str, str], *, index: bool, data: ir.Const = ir.ConstObject(())) -> Interpreter:
+NOTHING = ir.ConstObject(())
+
+
+def build(modules: dict[str, str], *, index: bool, data: ir.Const = NOTHING) -> Interpreter:
     checked = check([parse_module(text, name) for name, text in sorted(modules.items())])
     policy = plan(checked, ["cupcake/system/evaluate"], data, index=index)
     verify(policy)
     return Interpreter(policy, BUILTINS)
 
 
-def both(modules: dict[str, str], event: Any, data: ir.Const = ir.ConstObject(())) -> Any:
+def both(modules: dict[str, str], event: Any, data: ir.Const = NOTHING) -> Any:
     plain = build(modules, index=False, data=data)
     indexed = build(modules, index=True, data=data)
     event = from_json(event)
@@ -92,7 +95,7 @@ RULES = [
     "deny contains w if { GUARD; x := VALUE; w = x }",
     "add_context contains VALUE if GUARD",
     'note := VALUE if GUARD else := {"halt": ["e"]}',
-    "extra[k] := VALUE if { GUARD; some k in {\"deny\", \"other\"} }",
+    'extra[k] := VALUE if { GUARD; some k in {"deny", "other"} }',
     "facts := VALUE",
     "deep := [y | GUARD; y := VALUE]",
     'obj := {"halt": {"x": VALUE}} if GUARD',
@@ -115,7 +118,9 @@ def policy_sets(draw: Any) -> dict[str, str]:
     number = 0
     for at, path in enumerate(paths):
         # a package may not lie below a rule or the other way round: only leaf packages get rules
-        key = tuple(f"p{at}" if depth == 0 and path[0] == "a" else name for depth, name in enumerate(path))
+        key = tuple(
+            f"p{at}" if depth == 0 and path[0] == "a" else name for depth, name in enumerate(path)
+        )
         if any(key[: len(t)] == t or t[: len(key)] == key for t in taken):
             continue
         taken.add(key)
@@ -143,7 +148,9 @@ EVENTS = st.fixed_dictionaries(
     optional={
         "event": st.sampled_from(["pre", "post", "other", 1]),
         "tool": st.sampled_from(["Bash", "Edit", "Write", None]),
-        "nested": st.sampled_from([{"a": "x"}, {"deny": ["in"], "a": "x"}, {"b": {"halt": ["h"]}}, "x"]),
+        "nested": st.sampled_from(
+            [{"a": "x"}, {"deny": ["in"], "a": "x"}, {"b": {"halt": ["h"]}}, "x"]
+        ),
     },
 )
 
@@ -158,7 +165,12 @@ def test_the_index_changes_no_result_and_no_order(modules: dict[str, str], event
 @given(policy_sets(), EVENTS)
 def test_base_data_under_the_prefix_is_walked_too(modules: dict[str, str], event: Any) -> None:
     base = ir.ConstObject(
-        (("cupcake", ir.ConstObject((("policies", ir.ConstObject((("deny", ir.ConstArray(("d",))),))),))),)
+        (
+            (
+                "cupcake",
+                ir.ConstObject((("policies", ir.ConstObject((("deny", ir.ConstArray(("d",))),))),)),
+            ),
+        )
     )
     assert "d" in both(modules, event, base)["denials"]
 

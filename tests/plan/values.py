@@ -107,3 +107,18 @@ def to_json(value: Any) -> Any:
 
 def text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def term_text(value: Any) -> str:
+    """A value as Rego writes it."""
+    match value:
+        case list():
+            return "[" + ", ".join(term_text(item) for item in value) + "]"
+        case Set():
+            items = ", ".join(term_text(item) for item in value.items())
+            return "{" + items + "}" if items else "set()"
+        case Obj():
+            return (
+                "{" + ", ".join(f"{term_text(k)}: {term_text(v)}" for k, v in value.items()) + "}"
+            )
+    return text(to_json(value))
