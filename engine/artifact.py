@@ -10,6 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
+def core_namespace(core: bytes) -> str:
+    """The module name under which a policy imports from exactly this core."""
+    return "cupcake:" + hashlib.sha256(core).hexdigest()[:32]
+
+
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """A compiled policy.

@@ -294,17 +294,26 @@ class Program:
     """A policy module ready to run on its core."""
 
     def __init__(
-        self, machine: Machine, core: _LoadedCore, module: wasmtime.Module, limits: Limits
+        self,
+        machine: Machine,
+        core: _LoadedCore,
+        module: wasmtime.Module,
+        limits: Limits,
+        namespace: str,
     ) -> None:
+        """`namespace`: the module name that the policy must import from (`artifact.core_namespace`)."""
         self._machine, self._core, self._module = machine, core, module
         self._at_module = _address(module)
         self.limits = limits
         self._ticks = limits.ticks
-        self._pages = next(
-            int(i.type.limits.min)
-            for i in module.imports
-            if isinstance(i.type, wasmtime.MemoryType)
-        )
+        imports = module.imports
+        if [(i.module, i.name) for i in imports] != [(namespace, "memory"), (namespace, "table")]:
+            # Instances get their imports by position: a policy for another core would run, and wrongly.
+            raise LoadError(
+                "the policy was compiled for another version of the runtime: compile it again"
+            )
+        memory = imports[0].type
+        self._pages = int(memory.limits.min) if isinstance(memory, wasmtime.MemoryType) else 0
         try:
             with self._store(None) as frame:
                 self._heap = frame.call_core(b"opa_heap_ptr_get", b"")

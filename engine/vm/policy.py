@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from cupcake.engine.artifact import Artifact
+from cupcake.engine.artifact import Artifact, core_namespace
 from cupcake.engine.errors import EngineError, EvaluationError, LoadError
 from cupcake.engine.vm import native
 from cupcake.engine.vm.bundle import read_bundle
@@ -173,8 +173,10 @@ def precompile(artifact: Artifact, cache_dir: str | Path) -> Path:
 def _program(
     machine: native.Machine, artifact: Artifact, limits: Limits, cache: ModuleCache | None
 ) -> native.Program:
-    core = machine.core(artifact.core_digest, lambda: _module(machine, artifact.core, cache))
-    return native.Program(machine, core, _module(machine, artifact.wasm_owned, cache), limits)
+    namespace = core_namespace(artifact.core)
+    core = machine.core(namespace, lambda: _module(machine, artifact.core, cache))
+    module = _module(machine, artifact.wasm_owned, cache)
+    return native.Program(machine, core, module, limits, namespace)
 
 
 def _key(machine: native.Machine, wasm: bytes) -> str:

@@ -31,7 +31,10 @@ def parse_value(text: str) -> Value:
         return json.loads(text, parse_float=Decimal)  # type: ignore[no-any-return]
     except (JSONDecodeError, RecursionError):
         reader = _Reader(text)
-        value = reader.value(0)
+        try:
+            value = reader.value(0)
+        except RecursionError:
+            raise reader.error("too many levels") from None
         reader.space()
         if reader.at != len(text):
             raise reader.error("text behind the value") from None

@@ -10,10 +10,10 @@ compute: the functions are the same bytes but for how they call.
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from cupcake.engine.artifact import core_namespace
 from cupcake.engine.runtime import abi
 from cupcake.engine.wasm import opcodes as op
 from cupcake.engine.wasm.asm import Assembled
@@ -112,11 +112,6 @@ def core_module(image: RuntimeImage) -> Core:
         types=signatures,
         table_size=size,
     )
-
-
-def core_namespace(wasm: bytes) -> str:
-    """The module name under which a policy imports from exactly this core."""
-    return "cupcake:" + hashlib.sha256(wasm).hexdigest()[:32]
 
 
 @functools.cache
