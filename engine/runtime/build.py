@@ -123,7 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     file=sys.stderr,
                 )
                 return 1
-            OUTPUT.write_bytes(module)
+            fresh = OUTPUT.with_suffix(".new")
+            fresh.write_bytes(module)
+            fresh.replace(OUTPUT)  # a reader sees the old module or the new one, never half of one
             # The linker's index of call sites belongs to these bytes; without it every process looks for them again.
             _run([sys.executable, "-m", "cupcake.engine.wasm.image"], cwd=HERE)
     except BuildError as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,12 @@ def test_committed_module_equals_a_build_of_its_sources(monkeypatch: pytest.Monk
     assert build.build() == (RUNTIME / "runtime.wasm").read_bytes(), (
         "engine/runtime/runtime.wasm is stale: python -m cupcake.engine.runtime.build, and commit it"
     )
+
+
+def test_the_linkers_index_belongs_to_the_committed_module() -> None:
+    index = json.loads((RUNTIME / "runtime.index.json").read_text())
+    digest = hashlib.sha256((RUNTIME / "runtime.wasm").read_bytes()).hexdigest()
+    assert index["runtime"] == digest, "python -m cupcake.engine.wasm.image, and commit the index"
 
 
 def test_module_holds_no_path_and_no_tool_record() -> None:
