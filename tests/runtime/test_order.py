@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
+import random
+import shutil
+import subprocess
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -74,6 +79,8 @@ ASCENDING = [
     "{set()}",
 ]
 
+OPA = shutil.which("opa") or str(Path.home() / "go" / "bin" / "opa")
+
 EQUAL = [
     ("1", "1.0"),
     ("1", "1e0"),
@@ -99,6 +106,20 @@ def test_each_value_is_below_all_that_follow(rt: Runtime) -> None:
             ASCENDING[j],
         )
         assert rt.call("rt_equal", a, b) == (i == j)
+
+
+@pytest.mark.skipif(not Path(OPA).exists(), reason="the opa executable is not installed")
+def test_a_set_of_all_of_them_is_in_opas_order(rt: Runtime, tmp_path: Path) -> None:
+    shuffled = list(ASCENDING)
+    random.Random(3).shuffle(shuffled)
+    policy = tmp_path / "p.rego"
+    policy.write_text("package t\ns := {" + ",\n".join(shuffled) + "}\n")
+    command = [OPA, "eval", "-f", "raw", "-d", str(policy), "data.t.s"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    ours = rt.json(rt.value("{" + ",".join(shuffled) + "}"))
+    assert json.loads(ours, parse_float=str, parse_int=str) == json.loads(
+        done.stdout, parse_float=str, parse_int=str
+    )
 
 
 @pytest.mark.parametrize(("a", "b"), EQUAL)
