@@ -40,7 +40,11 @@ def serve(config: Config) -> int:
         from cupcake.daemon.supervisor import Supervisor
 
         os.chdir("/")
-        Supervisor(config, Log(config.log_file, verbose=config.verbose), Notifier(os.environ)).run()
+        log = Log(config.log_file, verbose=config.verbose)
+        try:
+            Supervisor(config, log, Notifier(os.environ)).run()
+        finally:
+            log.close()
     finally:
         lock.release()
     return 0

@@ -7,7 +7,7 @@ It knows engines as identities with credits; processes, policies and files are t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import zmq
@@ -65,7 +65,8 @@ class Engine:
         self.identity = identity
         self.pid = pid
         self.state = EngineState.STARTING
-        self.inflight: dict[int, Request] = {}
+        self.inflight: dict[int, Request | None] = {}
+        """None = given to another engine meanwhile; it still costs this one an evaluation."""
         self.loads = 0
         self.served = 0
         self.heard = now
@@ -428,9 +429,11 @@ class Broker:
         first = True
         again: list[Request] = []
         for request in engine.inflight.values():
-            if first:
+            at_work, first = first, False
+            if request is None:
+                continue
+            if at_work:
                 request.deaths += 1
-                first = False
             else:
                 request.present += 1
             if request.deaths > 1 or request.present > 8:
@@ -466,16 +469,15 @@ class Broker:
                 self._rescue(engine)
 
     def _rescue(self, stuck: Engine) -> None:
-        if not any(
-            e is not stuck and e.state is _READY and len(e.inflight) < self._window
-            for e in self._engines.values()
-        ):
+        """Only for an engine that has nothing to do: two slow ones must not pass each other their queues."""
+        if not any(e.state is _READY and not e.inflight for e in self._engines.values()):
             return
-        held: Iterator[int] = iter(list(stuck.inflight))
-        next(held)
-        for ticket in held:
-            self._count.rescued += 1
-            self._redo.append(stuck.inflight.pop(ticket))
+        for ticket in list(stuck.inflight)[1:]:
+            request = stuck.inflight[ticket]
+            if request is not None:
+                self._count.rescued += 1
+                self._redo.append(request)
+                stuck.inflight[ticket] = None
 
 
 _CRASHED = "the evaluation of this event ended two engine processes; it is refused for now (see the daemon's log)"

@@ -35,12 +35,12 @@ class Untrusted(Exception):
     """The project's files are not what was signed; the message names file, expected and actual."""
 
 
-def verify_trust(sources: Any) -> None:
+def verify_trust(sources: Any, state_dir: Path | None = None) -> None:
     """Raise Untrusted unless the very bytes in `sources` may be used: with trust on for the project, all that it
     reads must be what was signed; without, everything may. The history outside the project says which."""
     files = {file.path: file.data for file in sources.files if file.layer == "project"}
     try:
-        store.verify_sources(sources.root, files, store.state_dir(), now=time.time())
+        store.verify_sources(sources.root, files, state_dir or store.state_dir(), now=time.time())
     except TrustError as error:
         raise Untrusted(str(error)) from error
     except OSError as error:
@@ -70,7 +70,7 @@ def build(module: ModuleType, job: dict[str, Any]) -> dict[str, Any]:
     try:
         global_dir = Path(job["global_dir"]) if job.get("global_dir") else None
         sources = module.read_sources(root, global_dir=global_dir)
-        verify_trust(sources)
+        verify_trust(sources, Path(job["state_dir"]))
         lap("read_ms")
         if job.get("current_digest") and sources.digest == job["current_digest"]:
             return {**result, "ok": True, "unchanged": True, "digest": sources.digest}

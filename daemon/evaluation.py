@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cupcake.engine.errors import ProjectError
 from cupcake.engine.evaluate import (
     BuildFailed,
     Evaluator,
@@ -9,7 +10,7 @@ from cupcake.engine.evaluate import (
     failure_answer,
     load_compiled,
 )
-from cupcake.engine.policy.discovery import ProjectError, read_sources
+from cupcake.engine.policy.discovery import read_sources
 
 __all__ = [
     "BuildFailed",

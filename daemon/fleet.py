@@ -235,7 +235,7 @@ class Fleet:
         if before is EngineState.STARTING or handle.killed == _TOO_LATE:
             self._start_failed(seat, now, handle.killed or child.why)
         else:
-            self._restarts.died(now, now - child.started)
+            self._restarts.died(now, now - child.started, engine.served)
             seat.next_start = self._restarts.not_before
             self._fill(seat, now)
 

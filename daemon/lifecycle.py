@@ -129,8 +129,9 @@ class Restarts:
 
     Back-off doubles from `first` to `most` seconds with each start that did not come up, times a
     factor of 0.5 to 1 from `chance` (0 <= x < 1). `give_up` starts in a row that fail for the same reason end it.
-    An engine that came up and died is replaced at once, unless it lived for less than `steady`
-    seconds: then the back-off grows too, but never to giving up.
+    An engine that came up and died is replaced at once when it has served anything: what killed it is a
+    request, and other clients must not pay for that with a pause. One that served nothing in less than `steady`
+    seconds backs off too, but briefly and never to giving up.
     """
 
     first: float
@@ -153,10 +154,10 @@ class Restarts:
         if self.same >= self.give_up:
             self.stopped = f"{self.same} engine starts in a row failed the same way: {reason}"
 
-    def died(self, now: float, lived: float) -> None:
-        self.short_lives = self.short_lives + 1 if lived < self.steady else 0
-        # The first few short lives cost nothing: a hostile event must not buy a pause for everybody.
-        self.not_before = now + self._delay(self.short_lives - 4) if self.short_lives > 4 else now
+    def died(self, now: float, lived: float, served: int) -> None:
+        idle_death = not served and lived < self.steady
+        self.short_lives = self.short_lives + 1 if idle_death else 0
+        self.not_before = now + min(0.5, self._delay(self.short_lives)) if idle_death else now
 
     def came_up(self) -> None:
         self.failures = self.same = 0

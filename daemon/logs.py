@@ -41,6 +41,13 @@ class _Sink:
     def flush(self) -> None:
         """Every line is flushed already."""
 
+    def close(self) -> None:
+        """Only of what we opened; a later line opens it again."""
+        with self._lock, contextlib.suppress(OSError):
+            if self._path is not None and self._stream is not None:
+                stream, self._stream = self._stream, None
+                stream.close()
+
     def _open(self) -> None:
         assert self._path is not None
         if self._stream is not None:
@@ -82,6 +89,9 @@ class Log:
             return
         with contextlib.suppress(Exception):
             self._logger.msg(event, level=level, **values)
+
+    def close(self) -> None:
+        self._sink.close()
 
 
 class Throttle:

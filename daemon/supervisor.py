@@ -149,7 +149,9 @@ class Supervisor:
         self._projects = Projects(
             self, self._counters, most=config.most_projects, most_builds=2, idle=timing.project_idle
         )
-        self._fleet = Fleet(config, self, self._broker, self._projects, counters=self._counters, log=self._log)
+        self._fleet = Fleet(
+            config, self, self._broker, self._projects, counters=self._counters, log=self._log
+        )
         self._builds = Builds(config, self.attach, self.detach, self._built)
         self._watcher = Watcher(
             self._post,
@@ -188,7 +190,7 @@ class Supervisor:
         self._projects.fail_parked(m.ErrorCode.SHUTTING_DOWN, message)
         broker.refuse(m.ErrorCode.SHUTTING_DOWN, message, also_waiting=True)
         for engine in broker.engines:
-            for request in engine.inflight.values():
+            for request in filter(None, engine.inflight.values()):
                 broker.fail(request, m.ErrorCode.SHUTTING_DOWN, message)
             engine.inflight.clear()
         self._builds.stop()

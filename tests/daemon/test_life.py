@@ -26,11 +26,17 @@ def finish(daemon: object) -> str:
 def test_of_two_daemons_started_at_once_one_serves_and_one_says_so(tmp_path: Path) -> None:
     both = [start(tmp_path), start(tmp_path)]
     try:
-        loser = until(lambda: [d for d in both if d.process.poll() is not None], "one of them to leave")[0]
+        loser = until(
+            lambda: [d for d in both if d.process.poll() is not None], "one of them to leave"
+        )[0]
         (winner,) = [d for d in both if d is not loser]
         assert loser.process.returncode == 3
         message = finish(loser)
-        assert str(winner.process.pid) in message and "already serves" in message and "Traceback" not in message
+        assert (
+            str(winner.process.pid) in message
+            and "already serves" in message
+            and "Traceback" not in message
+        )
         with Talk(winner) as talk:
             assert talk.ask(m.Kind.PING)["pid"] == winner.process.pid
     finally:
@@ -52,7 +58,9 @@ def test_what_a_killed_daemon_left_is_replaced_and_its_engines_are_gone(tmp_path
     first.wait_for_exit()
     finish(first)
     assert first.socket.exists()
-    until(lambda: not any(is_running(p) for p in family), "the engines to die with their supervisor")
+    until(
+        lambda: not any(is_running(p) for p in family), "the engines to die with their supervisor"
+    )
     first.folder.joinpath("log").unlink()
     with daemon_in(tmp_path) as daemon, Talk(daemon) as talk:
         answer = talk.judge(root, "rm")
@@ -76,7 +84,10 @@ def test_a_drain_finishes_what_was_accepted_and_refuses_the_rest(tmp_path: Path)
 
 def test_a_second_terminate_stops_at_once_and_still_answers(tmp_path: Path) -> None:
     root = project(tmp_path, "sleep slow 30")
-    with daemon_in(tmp_path, timing={"drain": 60.0, "hung_after": 60.0}) as daemon, Talk(daemon) as talk:
+    with (
+        daemon_in(tmp_path, timing={"drain": 60.0, "hung_after": 60.0}) as daemon,
+        Talk(daemon) as talk,
+    ):
         talk.judge(root, "ls")
         sent = talk.send(m.Kind.EVALUATE, event(root, "slow"))
         talk.ask_later(m.Kind.PING)
@@ -142,7 +153,9 @@ def test_generations_that_cannot_be_written_go_beside_the_socket(tmp_path: Path)
 
 
 @pytest.mark.parametrize("abstract", [False, True])
-def test_the_service_manager_hears_ready_reloading_watchdog_and_stopping(tmp_path: Path, abstract: bool) -> None:
+def test_the_service_manager_hears_ready_reloading_watchdog_and_stopping(
+    tmp_path: Path, abstract: bool
+) -> None:
     root = project(tmp_path, "deny rm")
     heard: list[str] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -185,7 +198,12 @@ def test_the_watchdog_is_silent_when_no_engine_lives(tmp_path: Path) -> None:
         manager.bind(str(tmp_path / "notify"))
         manager.setblocking(False)
         environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"}
-        daemon = start(tmp_path, environment=environment, engine_module="/missing.py", timing={"backoff_first": 0.01})
+        daemon = start(
+            tmp_path,
+            environment=environment,
+            engine_module="/missing.py",
+            timing={"backoff_first": 0.01},
+        )
         until(lambda: daemon.events("engines_given_up"), "giving up")
         daemon.process.terminate()
         assert daemon.wait_for_exit() == 0

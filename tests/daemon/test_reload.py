@@ -35,14 +35,22 @@ def test_an_edit_takes_effect_by_itself_and_no_request_fails_meanwhile(tmp_path:
         write(root, "deny two")
         until(lambda: denies(talk, root, "two"), "the edit")
         # Engines switch one after the other: soon all have.
-        until(lambda: {generation(talk, root, "one").generation for _ in range(20)} == {2}, "all engines")
+        until(
+            lambda: {generation(talk, root, "one").generation for _ in range(20)} == {2},
+            "all engines",
+        )
         assert not denies(talk, root, "one")
         assert talk.status()["counters"]["errors"] == 0
 
 
-def test_after_a_reload_is_acknowledged_nothing_is_judged_by_an_older_generation(tmp_path: Path) -> None:
+def test_after_a_reload_is_acknowledged_nothing_is_judged_by_an_older_generation(
+    tmp_path: Path,
+) -> None:
     root = project(tmp_path, "deny g0")
-    with daemon_in(tmp_path, timing={"watch_poll": 30.0, "watch_step": 5.0}) as daemon, Talk(daemon) as talk:
+    with (
+        daemon_in(tmp_path, timing={"watch_poll": 30.0, "watch_step": 5.0}) as daemon,
+        Talk(daemon) as talk,
+    ):
         assert denies(talk, root, "g0")
         for n in range(1, 6):
             write(root, f"deny g{n}")
@@ -50,12 +58,17 @@ def test_after_a_reload_is_acknowledged_nothing_is_judged_by_an_older_generation
             assert told["projects"][0]["state"] == "active"
             sent = [talk.send(m.Kind.EVALUATE, event(root, f"g{n}")) for _ in range(30)]
             answers = [codec.decode_answer(talk.receive()[1]) for _ in sent]
-            assert {(a.verdict, a.generation) for a in answers} == {("deny", told["projects"][0]["generation"])}
+            assert {(a.verdict, a.generation) for a in answers} == {
+                ("deny", told["projects"][0]["generation"])
+            }
 
 
 def test_hangup_reloads(tmp_path: Path) -> None:
     root = project(tmp_path, "deny one")
-    with daemon_in(tmp_path, timing={"watch_poll": 30.0, "watch_step": 5.0}) as daemon, Talk(daemon) as talk:
+    with (
+        daemon_in(tmp_path, timing={"watch_poll": 30.0, "watch_step": 5.0}) as daemon,
+        Talk(daemon) as talk,
+    ):
         assert denies(talk, root, "one")
         write(root, "deny two")
         daemon.process.send_signal(signal.SIGHUP)
@@ -91,7 +104,10 @@ def test_a_build_that_crashes_or_hangs_is_a_failed_build(tmp_path: Path) -> None
         until(lambda: state(talk) == "broken", "the crash")
         assert "SIGSEGV" in talk.status()["projects"][0]["diagnostics"][0]["message"]
         write(root, "buildhang")
-        until(lambda: "longer than" in str(talk.status()["projects"][0]["diagnostics"]), "the time limit")
+        until(
+            lambda: "longer than" in str(talk.status()["projects"][0]["diagnostics"]),
+            "the time limit",
+        )
         assert denies(talk, root, "one")
         write(root, "deny two")
         until(lambda: denies(talk, root, "two"), "the repair")
@@ -104,7 +120,10 @@ def test_a_generation_that_no_engine_can_load_never_takes_effect(tmp_path: Path)
         write(root, "loadfail")
         until(lambda: state(talk) == "broken", "the failed load")
         answer = generation(talk, root, "one")
-        assert (answer.verdict, answer.generation) == ("deny", 1) and "told not to load" in answer.warnings[0]
+        assert (answer.verdict, answer.generation) == (
+            "deny",
+            1,
+        ) and "told not to load" in answer.warnings[0]
         write(root, "deny two")
         until(lambda: denies(talk, root, "two"), "the repair")
 
@@ -160,7 +179,10 @@ def test_removing_the_policies_is_tampering_until_it_is_accepted(tmp_path: Path)
         assert talk.reload()["projects"][0]["state"] == "removed"
         assert denies(talk, root, "one")
         write(root, "deny two")
-        until(lambda: denies(talk, root, "two") and state(talk) == "active", "the folder that came back")
+        until(
+            lambda: denies(talk, root, "two") and state(talk) == "active",
+            "the folder that came back",
+        )
         assert generation(talk, root, "two").warnings == ()
         shutil.rmtree(root)
         until(lambda: state(talk) == "removed", "the second removal")

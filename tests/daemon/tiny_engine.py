@@ -42,6 +42,7 @@ class ProjectError(Exception):
 class SourceFile:
     path: str
     data: bytes
+    layer: str = "project"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def read_sources(root: str, *, global_dir: Path | None = None) -> Sources:
     for place in places:
         for path in sorted(place.rglob("*.rego")):
             name = str(path.relative_to(top)) if path.is_relative_to(top) else f"global/{path.name}"
-            found.append(SourceFile(name, path.read_bytes()))
+            layer = "project" if place is places[0] else "global"
+            found.append(SourceFile(name, path.read_bytes(), layer))
     if not found:
         raise ProjectError(f"{top}/.cupcake has no policies")
     return Sources(root, tuple(found))
