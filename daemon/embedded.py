@@ -24,6 +24,7 @@ from cupcake.daemon.builder import verify_trust
 from cupcake.engine.errors import EngineError
 from cupcake.engine.evaluate import Evaluator, compile_project
 from cupcake.engine.policy.discovery import read_sources, resolve_project
+from cupcake.trust import store
 
 
 def module_cache() -> Path:
@@ -45,7 +46,7 @@ def load_evaluator(path: str | os.PathLike[str]) -> Evaluator:
     """Reads, verifies, compiles the project at `path`. Raises EngineError or TrustError, with place and remedy."""
     root = resolve_project(Path(path).expanduser())
     sources = read_sources(root, global_dir=global_directory())
-    verify_trust(sources)
+    verify_trust(sources, store.state_dir())
     return Evaluator(compile_project(sources), cache_dir=module_cache())
 
 

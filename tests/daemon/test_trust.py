@@ -22,16 +22,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_project_that_was_never_signed_may_be_built(project: Path) -> None:
-    builder.verify_trust(read_sources(project))
+    builder.verify_trust(read_sources(project), store.state_dir())
 
 
 def test_a_signed_project_may_be_built_until_a_byte_differs(project: Path) -> None:
     store.sign(str(project), store.state_dir(), now=1)
-    builder.verify_trust(read_sources(project))
+    builder.verify_trust(read_sources(project), store.state_dir())
     with (project / ".cupcake/policies/claude/shell.rego").open("a") as file:
         file.write("\n")
     with pytest.raises(builder.Untrusted, match=r"shell\.rego is not the file that was signed"):
-        builder.verify_trust(read_sources(project))
+        builder.verify_trust(read_sources(project), store.state_dir())
 
 
 def test_bytes_that_were_read_before_the_disk_was_mended_do_not_pass(project: Path) -> None:
@@ -44,7 +44,8 @@ def test_bytes_that_were_read_before_the_disk_was_mended_do_not_pass(project: Pa
     )
     with pytest.raises(builder.Untrusted, match=r"shell\.rego"):
         builder.verify_trust(
-            ProjectSources(sources.root, swapped, sources.global_root, sources.policy_folders)
+            ProjectSources(sources.root, swapped, sources.global_root, sources.policy_folders),
+            store.state_dir(),
         )
 
 
@@ -52,7 +53,7 @@ def test_a_new_policy_is_not_trusted_and_a_deleted_manifest_is_no_way_out(projec
     store.sign(str(project), store.state_dir(), now=1)
     (project / ".cupcake/policies/claude/new.rego").write_text("package cupcake.policies.new\n")
     with pytest.raises(builder.Untrusted, match=r"new\.rego"):
-        builder.verify_trust(read_sources(project))
+        builder.verify_trust(read_sources(project), store.state_dir())
     (project / ".cupcake/.trust").unlink()
     with pytest.raises(builder.Untrusted, match=r"\.trust is gone"):
-        builder.verify_trust(read_sources(project))
+        builder.verify_trust(read_sources(project), store.state_dir())
