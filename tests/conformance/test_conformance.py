@@ -136,7 +136,7 @@ def by_category(outcomes: list[Outcome]) -> dict[str, list[Outcome]]:
     found: dict[str, list[Outcome]] = collections.defaultdict(list)
     for outcome in outcomes:
         if outcome.reason:
-            found[outcome.id.split(":", 1)[-1].split("/")[0]].append(outcome)
+            found[outcome.id.removeprefix("v0:").split("/")[0]].append(outcome)
     return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
 
@@ -185,7 +185,7 @@ def main(argv: list[str], say: Callable[[str], object] = print) -> int:
     options.add_argument("-v", action="store_true", help="print every failure")
     chosen = options.parse_args(argv)
     cases = [
-        c for c in read_cases(chosen.file) if c["id"].split(":", 1)[-1].startswith(chosen.only)
+        c for c in read_cases(chosen.file) if c["id"].removeprefix("v0:").startswith(chosen.only)
     ]
     if chosen.show:
         for case in cases:
