@@ -1,4 +1,4 @@
-"""The one error of this package."""
+"""The errors of this package: a pattern that cannot be compiled."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ class RegexError(ValueError):
     position: int
 
     def __str__(self) -> str:
-        if self.fragment:
-            return f"error parsing regexp: {self.reason}: `{self.fragment}`"
-        return f"error parsing regexp: {self.reason}"
+        return f"error parsing regexp: {self.reason}: `{self.fragment}`"
+
+
+class GlobError(RegexError):
+    """A pattern of `glob.match` is not a glob."""
+
+    def __str__(self) -> str:
+        return self.reason

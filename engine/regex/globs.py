@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from cupcake.engine.regex.classes import ANY, Ranges, negate, normal
 from cupcake.engine.regex.compile import compile_tree
-from cupcake.engine.regex.errors import RegexError
+from cupcake.engine.regex.errors import GlobError
 from cupcake.engine.regex.parser import (
     MAX_DEPTH,
     MAX_LENGTH,
@@ -28,17 +28,19 @@ from cupcake.engine.regex.parser import (
 def compile_glob(pattern: str, delimiters: Sequence[str] | None) -> bytes:
     """The blob for `glob.match(pattern, delimiters, _)`: None = no delimiters, empty = ".".
 
-    Raises RegexError when the pattern is not a glob.
+    Raises GlobError when the pattern is not a glob.
     """
     if delimiters is None:
         return _compile(pattern, ())
+    if any(len(delimiter) != 1 for delimiter in delimiters):
+        raise GlobError("a delimiter of a glob is one character", "", 0)
     return _compile(pattern, tuple(delimiters) or (".",))
 
 
 @lru_cache(maxsize=4096)
 def _compile(pattern: str, delimiters: tuple[str, ...]) -> bytes:
     if len(pattern) > MAX_LENGTH:
-        raise RegexError("glob pattern is too long", "", 0)
+        raise GlobError("glob pattern is too long", "", 0)
     barred = normal((ord(d), ord(d)) for d in delimiters)
     parser = _Parser(pattern, negate(barred) if barred else ANY)
     node = parser.sequence(0)
@@ -53,8 +55,8 @@ class _Parser:
         self.at = 0
         self.free = free  # what `*` and `?` match
 
-    def fail(self, reason: str) -> RegexError:
-        return RegexError(f"glob pattern: {reason}", self.text, self.at)
+    def fail(self, reason: str) -> GlobError:
+        return GlobError(f"glob pattern {self.text!r}: {reason}", self.text, self.at)
 
     def sequence(self, depth: int) -> Node:
         """Up to the end, or, within braces, up to their `,` or `}`."""
@@ -92,9 +94,8 @@ class _Parser:
         while self.text.startswith(",", self.at):
             self.at += 1
             branches.append(self.sequence(depth + 1))
-        if not self.text.startswith("}", self.at):
-            raise self.fail("missing closing }")
-        self.at += 1
+        if self.text.startswith("}", self.at):  # the end of the pattern closes too
+            self.at += 1
         return Alternate(tuple(branches))
 
     def characters(self) -> Node:
@@ -116,7 +117,7 @@ class _Parser:
             if self.text.startswith("\\", self.at):
                 self.at += 1
             if self.at >= len(self.text):
-                raise self.fail("missing closing ]")
+                raise GlobError("unexpected end of input", "", self.at)
             found.append((ord(self.text[self.at]), ord(self.text[self.at])))
             self.at += 1
         if not found:

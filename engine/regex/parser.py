@@ -99,29 +99,27 @@ def parse(pattern: str) -> Pattern:
     root = parser.alternation(_Flags(), 0)[0]
     if not parser.done():
         raise RegexError("unexpected )", pattern, parser.at)
-    _check_repeats(root, pattern)
     return Pattern(root, tuple(parser.names))
 
 
-def _check_repeats(root: Node, pattern: str) -> None:
+def _repeats_fit(root: Node) -> bool:
     """Nested counted repeats may not multiply to more than MAX_REPEAT."""
     work: list[tuple[Node, int]] = [(root, MAX_REPEAT)]
     while work:
         node, budget = work.pop()
         match node:
             case Repeat(part, low, high, _):
-                count = max(low, high or 0)
-                if count > 1 or (low, high) not in ((0, None), (1, None), (0, 1)):
-                    if count > budget:
-                        raise RegexError("invalid repeat count", pattern, 0)
-                    budget //= max(count, 1)
-                work.append((part, budget))
+                count = low if high is None else high
+                if count > budget:
+                    return False
+                work.append((part, budget // max(count, 1)))
             case Concat(parts) | Alternate(parts):
                 work.extend((part, budget) for part in parts)
             case Group(part, _):
                 work.append((part, budget))
             case _:
                 pass
+    return True
 
 
 class _Parser:
@@ -172,7 +170,10 @@ class _Parser:
                 if not parts:
                     raise self.fail("missing argument to repetition operator", start)
                 repeat_start = start
-                parts[-1] = Repeat(parts[-1], operator_low, operator_high, lazy)
+                repeat = Repeat(parts[-1], operator_low, operator_high, lazy)
+                if char == "{" and not _repeats_fit(repeat):
+                    raise self.fail("invalid repeat count", start)
+                parts[-1] = repeat
                 continue
             repeat_start = -1
             if char == "(":
@@ -259,8 +260,6 @@ class _Parser:
         name = self.text[begin:end]
         if not name or not all(c == "_" or (c.isascii() and c.isalnum()) for c in name):
             raise self.fail("invalid named capture", start, end + 1)
-        if name in self.names:
-            raise RegexError("duplicate capture group name", name, begin)
         self.names.append(name)
         self.at = end + 1
 
@@ -292,8 +291,6 @@ class _Parser:
                 case _:
                     break
             seen = True
-        else:
-            raise RegexError("missing closing )", self.text, start)
         raise self.fail("invalid or unsupported Perl syntax", start)
 
     def _single(self, flags: _Flags) -> Node:

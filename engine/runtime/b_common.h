@@ -14,11 +14,11 @@
 #define B_ARRAY(name, n, v) B_WANT(name, n, v, RT_ARRAY, "array")
 #define B_SET(name, n, v) B_WANT(name, n, v, RT_SET, "set")
 #define B_OBJECT(name, n, v) B_WANT(name, n, v, RT_OBJECT, "object")
-/* A number that fits into 64 bits and has no fraction, written to `out`. */
+/* An integer of 64 bits that is written as one (`1.0` is not, as in OPA), put into `out`. */
 #define B_INTEGER(name, n, v, out)                                                                           \
     do {                                                                                                     \
         B_NUMBER(name, n, v);                                                                                \
-        if (RT_UNLIKELY(!rt_num_to_int(v, out)))                                                             \
+        if (RT_UNLIKELY(!rt_num_is_int(v, out)))                                                             \
             return rt_operand_error(name, n, "must be integer number but got floating-point number");        \
     } while (0)
 

@@ -50,12 +50,12 @@ RT_EXPORT rt_v bi_object_union(rt_v a, rt_v b) {
 
 RT_EXPORT rt_v bi_object_union_n(rt_v objects) {
     B_ARRAY("object.union_n", 1, objects);
-    rt_v result = rt_object(0);
-    for (RT_EACH(i, n, objects)) {
-        rt_v one = rt_array_at(objects, i);
+    for (uint32_t i = rt_array_len(objects); i > 0; i--) {
+        rt_v one = rt_array_at(objects, i - 1);
         if (rt_tag(one) != RT_OBJECT) return b_element_error("object.union_n", 1, objects, one, "object");
-        result = unite(result, one, 0);
     }
+    rt_v result = rt_object(0);
+    for (RT_EACH(i, n, objects)) result = unite(result, rt_array_at(objects, i), 0);
     return result;
 }
 
@@ -128,5 +128,7 @@ RT_EXPORT rt_v bi_object_subset(rt_v super, rt_v sub) {
         for (RT_EACH(i, n, super)) rt_set_put(items, rt_array_at(super, i));
         return rt_bool(rt_array_len(super) > 0 && set_subset(items, sub));
     }
-    return rt_builtin_error("object.subset", "both arguments object.subset must be of the same type or array and set");
+    if (rt_strict)
+        rt_abort(RT_ERR_TYPE, "object.subset: both arguments object.subset must be of the same type or array and set");
+    return 0;
 }

@@ -102,12 +102,12 @@ bool b_regex_compiles(rt_v pattern) {
 
 uint32_t b_regex_groups(const uint8_t *program) { return header(program, AT_GROUPS); }
 
-uint32_t b_regex_group(const uint8_t *program, const char *name, size_t len) {
+uint32_t b_regex_group(const uint8_t *program, const char *name, size_t len, const uint32_t *slots) {
     uint32_t groups = b_regex_groups(program);
     const uint8_t *at = program + header(program, AT_NAMES);
     for (uint32_t i = 1; i < groups; i++) {
         size_t n = (size_t)at[0] | (size_t)at[1] << 8;
-        if (n == len && n > 0 && memcmp(at + 2, name, n) == 0) return i;
+        if (n == len && n > 0 && slots[2 * i] != B_REGEX_NONE && memcmp(at + 2, name, n) == 0) return i;
         at += 2 + n;
     }
     return groups;

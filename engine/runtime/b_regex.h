@@ -15,8 +15,8 @@ const uint8_t *b_glob_program(const char *name, rt_v key, rt_v *error);
 bool b_regex_compiles(rt_v pattern);
 
 uint32_t b_regex_groups(const uint8_t *program); /* the whole match included */
-/* Number of the group with this name, or groups() when there is none. */
-uint32_t b_regex_group(const uint8_t *program, const char *name, size_t len);
+/* Number of the group with this name that took part in the match, or groups() when there is none. */
+uint32_t b_regex_group(const uint8_t *program, const char *name, size_t len, const uint32_t *slots);
 
 /* Whether there is a match anywhere. */
 bool b_regex_test(const uint8_t *program, const char *text, size_t len);

@@ -153,7 +153,7 @@ static void expand(rt_sb *sb, const search *s, const uint8_t *program, rt_v temp
             number = number * 10 + (uint32_t)(name[i] - '0');
         }
         if (numeric && name[0] == '0' && len > 1) numeric = false;
-        if (!numeric) number = b_regex_group(program, name, len);
+        if (!numeric) number = b_regex_group(program, name, len, s->slots);
         if (number < s->count / 2) rt_sb_value(sb, piece(s, number));
         at = stop + (brace ? 1 : 0);
     }

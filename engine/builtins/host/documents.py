@@ -137,6 +137,7 @@ def _yaml_error(error: yaml.YAMLError) -> str:
     problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
     mark = getattr(error, "context_mark", None) or getattr(error, "problem_mark", None)
     problem = re.sub(r"^expected (.*?), but (got|found) .*", r"did not find expected \1", problem)
+    problem = problem.replace("are not allowed here", "are not allowed in this context")
     return f"yaml: line {mark.line + 1}: {problem}" if mark else f"yaml: {problem}"
 
 
@@ -311,8 +312,6 @@ def _jwt_decode(token: Value) -> Value:
             message = f"encoded JWT must have 3 sections, found {len(parts)}"
             if len(parts) == 1:
                 message = "encoded JWT had no period separators"
-            elif len(parts) == 5:
-                message = "JWT is a JWE object, which is not supported"
             raise failed(name, message)
         header = _json_object(name, _segment(name, "header", parts[0]))
         if "enc" in header:

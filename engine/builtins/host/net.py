@@ -39,11 +39,13 @@ def _parse_ip(text: str) -> IPv4Address | IPv6Address | None:
 def _parse_cidr(name: str, text: str) -> IPv4Network | IPv6Network:
     address, slash, length = text.partition("/")
     valid = bool(slash) and length.isascii() and length.isdigit() and "%" not in address
-    if valid and len(length) > 1 and length.startswith("0"):
-        valid = False
     try:
-        if valid:
-            return ip_network(text, strict=False)
+        if valid and len(length) < 8:
+            net = ip_network(f"{address}/{int(length)}", strict=False)
+            if isinstance(net, IPv6Network) and net.prefixlen >= 96:
+                mapped = net.network_address.ipv4_mapped
+                return IPv4Network((mapped, net.prefixlen - 96)) if mapped else net
+            return net
     except ValueError:
         pass
     raise failed(name, f"invalid CIDR address: {text}")
@@ -155,6 +157,7 @@ def _merge(addresses: Value) -> Value:
         raise failed(name, "operand must be an array")
     four: list[IPv4Network] = []
     six: list[IPv6Network] = []
+    bare: list[str] = []
     for text in addresses:
         if not isinstance(text, str):
             raise failed(name, "element must be string")
@@ -168,10 +171,15 @@ def _merge(addresses: Value) -> Value:
             net = _parse_cidr(name, text)
         if isinstance(net, IPv4Network):
             four.append(net)
+            # An address that merges with nothing is shown with its host part.
+            bare.append(f"{address}/{net.prefixlen}" if address is not None else "")
         else:
             six.append(net)
-    merged = [str(n) for n in collapse_addresses(four)] + [str(n) for n in collapse_addresses(six)]
-    return rego_set(merged)
+    shown = [str(n) for n in collapse_addresses(six)]
+    for merged in collapse_addresses(four):
+        parts = [own for net, own in zip(four, bare, strict=True) if net.subnet_of(merged)]
+        shown.append(parts[0] if len(parts) == 1 and parts[0] else str(merged))
+    return rego_set(shown)
 
 
 FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (
