@@ -5,14 +5,37 @@ Reads checked rules (absolute head refs) and only reports; grouping is `compile.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Path, RuleGroup
 from cupcake.engine.rego.local_names import COMPILE_ERROR
+from cupcake.engine.rego.render import render_term
 from cupcake.engine.rego.resolve import ROOTS, ModuleNames, Problems, import_name, is_syntax_import
 from cupcake.engine.rego.rewrite import TYPE_ERROR
 
+_WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_KEYWORDS: Final = frozenset(
+    [
+        "as",
+        "contains",
+        "default",
+        "else",
+        "every",
+        "false",
+        "if",
+        "import",
+        "in",
+        "not",
+        "null",
+        "package",
+        "some",
+        "true",
+        "with",
+    ]
+)
 _ILLEGAL_DEFAULT: dict[type, str] = {
     ast.Var: "var",
     ast.Ref: "ref",
@@ -31,12 +54,10 @@ def ref_text(ref: ast.Ref, written: Mapping[str, str] | None = None) -> str:
                 name = names.get(t.name, t.name) or "_"
                 parts.append(name if i == 0 else f"[{name}]")
             case ast.String():
-                plain = t.value.replace("_", "a").isalnum() and not t.value[:1].isdigit()
-                parts.append(f".{t.value}" if plain else f'["{t.value}"]')
-            case ast.Number():
-                parts.append(f"[{t.text}]")
+                plain = _WORD.fullmatch(t.value) and t.value not in _KEYWORDS
+                parts.append(f".{t.value}" if plain else f"[{render_term(t)}]")
             case _:
-                parts.append("[...]")
+                parts.append(f"[{render_term(t)}]" if i else render_term(t))
     return "".join(parts)
 
 
@@ -178,7 +199,9 @@ def check_conflicts(
             )
         if data_paths is not None and _exists(data_paths, path):
             text = "/".join(str(p) for p in path)
-            problems.add(TYPE_ERROR, f"conflicting rule for data path {text} found", whole[0].loc)
+            problems.add(
+                COMPILE_ERROR, f"conflicting rule for data path {text} found", whole[0].loc
+            )
 
 
 def check_packages(

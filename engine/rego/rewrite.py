@@ -14,6 +14,7 @@ from cupcake.engine.builtins.registry import UNSERVED, explain_missing
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.local_names import COMPILE_ERROR, REDECLARED, Locals
 from cupcake.engine.rego.metadata import CALLS as METADATA_CALLS
+from cupcake.engine.rego.render import render_term
 from cupcake.engine.rego.resolve import (
     ROOTS,
     ModuleNames,
@@ -185,7 +186,10 @@ class Rewriter(Locals):
     def callable(self, operator: ast.Ref, loc: ast.Location) -> None:
         """Report a call of what is no function, is hidden by a local, or is deprecated."""
         name = dotted(operator)
-        if name in self.hidden:
+        head, *rest = operator.terms
+        if not isinstance(head, ast.Var) or not all(isinstance(t, ast.String) for t in rest):
+            self.problems.add(TYPE_ERROR, f"undefined function {render_term(operator)}", loc)
+        elif name in self.hidden:
             hint = f"a local variable hides the function; rename the variable {name.split('.')[0]}"
             self.problems.add(TYPE_ERROR, f"undefined function {name}", loc, hint)
         elif name.startswith("data."):

@@ -294,7 +294,8 @@ class TypeChecker:
         if builtin is None:
             return ty.ANY
         if name in _COMPARISONS and len(have) == 2:
-            if not may_equal(have[0], have[1]):
+            # As a statement it is a unification; as a value (`x := 1 == "a"`) it is just false.
+            if not nested and not may_equal(have[0], have[1]):
                 self.mismatch(have[0], have[1], call.loc)
             return ty.BOOLEAN
         if builtin.variadic:
