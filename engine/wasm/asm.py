@@ -5,7 +5,7 @@ All values are i32. It knows nothing of Rego or the runtime; it must not be reus
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from cupcake.engine.wasm import opcodes as op
@@ -177,5 +177,7 @@ class Assembler:
             self.params,
             self.results,
             head + bytes(self.out),
-            tuple(replace(r, offset=r.offset + shift) for r in self.relocations),
+            tuple(
+                Relocation(r.offset + shift, r.kind, r.symbol, r.number) for r in self.relocations
+            ),
         )

@@ -20,7 +20,7 @@ from cupcake.engine.wasm import opcodes as op
 from cupcake.engine.wasm.asm import Assembled, Assembler
 from cupcake.engine.wasm.errors import LinkError
 from cupcake.engine.wasm.image import RuntimeImage
-from cupcake.engine.wasm.statements import compile_function, compile_plan
+from cupcake.engine.wasm.statements import ASSIGN_ONCE, INSERT_ONCE, compile_function, compile_plan
 from cupcake.engine.wasm.unit import (
     REGEX_COMPILE,
     GlobCompiler,
@@ -79,6 +79,8 @@ def generate(
     heap_start = (frame + frame_size + 15) & ~15
     words[_address(image, "rt_heap_start")] = heap_start
     functions += [
+        _assign_once(),
+        _insert_once(),
         _memo_push(unit, frame_size),
         _memo_pop(unit),
         _run(unit, len(names), data, range(frame, frame + frame_size), run_constants),
@@ -171,6 +173,46 @@ def _fill(asm: Assembler, size: int) -> None:
     asm.const(0)
     asm.const(size)
     asm.emit(op.PREFIX, op.MEMORY_FILL, 0)
+
+
+def _assign_once() -> Assembled:
+    """(old, new, message) -> new, or old when they are equal; eval_conflict_error when they differ."""
+    asm = Assembler(ASSIGN_ONCE, 3)
+    asm.get(0)
+    asm.emit(op.I32_EQZ)
+    asm.if_()
+    asm.get(1)
+    asm.emit(op.RETURN)
+    asm.end()
+    asm.get(0)
+    asm.get(1)
+    asm.call("rt_equal")
+    asm.emit(op.I32_EQZ)
+    asm.if_()
+    _conflict(asm, 2)
+    asm.end()
+    asm.get(0)
+    return asm.finish()
+
+
+def _insert_once() -> Assembled:
+    """(object, key, value, message) -> (): insert, or eval_conflict_error when the key has another value."""
+    asm = Assembler(INSERT_ONCE, 4, 0)
+    for local in range(3):
+        asm.get(local)
+    asm.call("rt_object_put_once")
+    asm.emit(op.I32_EQZ)
+    asm.if_()
+    _conflict(asm, 3)
+    asm.end()
+    return asm.finish()
+
+
+def _conflict(asm: Assembler, message: int) -> None:
+    asm.const(abi.ERR_CONFLICT)
+    asm.get(message)
+    asm.call("rt_fail")
+    asm.emit(op.UNREACHABLE)
 
 
 def _memo_push(unit: Unit, size: int) -> Assembled:

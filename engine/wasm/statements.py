@@ -22,6 +22,9 @@ from cupcake.engine.wasm.uses import read_locals
 
 # Blocks in blocks: each level costs Python frames here and in the planner, and stack in the engine's compiler.
 MAX_NESTING = 220
+# Helpers that every module has (`codegen.py`).
+ASSIGN_ONCE = "assign_once"
+INSERT_ONCE = "insert_once"
 _NO_RESULT_SET = "ResultSetAddStmt outside of a plan"
 
 
@@ -92,12 +95,6 @@ class FunctionWriter:
         if self.unit.signature(name).results:
             self.asm.emit(op.DROP)
 
-    def fail(self, code: int, message: str) -> None:
-        self.asm.const(code)
-        self.asm.const(self.unit.value(message))
-        self.do("rt_fail")
-        self.asm.emit(op.UNREACHABLE)
-
     # -- control --------------------------------------------------------------------------------------------
 
     def leave(self, label: int) -> None:
@@ -156,20 +153,12 @@ class FunctionWriter:
         self.store(s.target)
 
     def assign_once(self, s: ir.AssignVarOnceStmt, fail: int) -> None:
-        target = self.local(s.target)
-        self.asm.get(target)
-        self.asm.if_()
-        self.asm.get(target)
+        # A function of its own: conflicts are checked in most rules, and code size is compile time.
+        self.asm.get(self.local(s.target))
         self.push(s.source)
-        self.call("rt_equal")
-        self.asm.emit(op.I32_EQZ)
-        self.asm.if_()
-        self.fail(abi.ERR_CONFLICT, self.conflict)
-        self.asm.end()
-        self.asm.else_()
-        self.push(s.source)
+        self.asm.const(self.unit.value(self.conflict))
+        self.call(ASSIGN_ONCE)
         self.store(s.target)
-        self.asm.end()
 
     def assign(self, s: ir.AssignVarStmt, fail: int) -> None:
         self.push(s.source)
@@ -337,11 +326,8 @@ class FunctionWriter:
         self.asm.get(self.local(s.object))
         self.push(s.key)
         self.push(s.value)
-        self.call("rt_object_put_once")
-        self.asm.emit(op.I32_EQZ)
-        self.asm.if_()
-        self.fail(abi.ERR_CONFLICT, "object keys must be unique")
-        self.asm.end()
+        self.asm.const(self.unit.value("object keys must be unique"))
+        self.call(INSERT_ONCE)
 
     def object_insert(self, s: ir.ObjectInsertStmt, fail: int) -> None:
         self.asm.get(self.local(s.object))

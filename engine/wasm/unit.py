@@ -47,7 +47,7 @@ class Unit:
     ) -> None:
         self.policy, self.image = policy, image
         self.pool = ConstantPool()
-        self._extra = {b.name: b for b in extra_builtins}
+        self._builtins = {b.name: b for b in extra_builtins}
         self.base = (image.heap_base + 15) & ~15
         self.host_ids: dict[str, int] = {}
         self.regexes: dict[str, tuple[int, int]] = {}
@@ -101,7 +101,7 @@ class Unit:
         return self.host_ids.setdefault(name, len(self.host_ids))
 
     def builtin(self, name: str) -> Builtin:
-        found = self._extra.get(name) or REGISTRY.get(name)
+        found = self._builtins.get(name) or REGISTRY.get(name)
         if found is None:
             raise CodegenError(
                 f"the plan calls {name}, which is neither a planned function nor a builtin"
