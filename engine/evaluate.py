@@ -7,7 +7,6 @@ This is the engine's front door for the daemon and for in-process use. No socket
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import time
 from collections.abc import Mapping
@@ -26,7 +25,7 @@ from cupcake.engine.errors import (
 from cupcake.engine.harness.adapters import Adapter, adapter_for, harness_name, refuse_plainly
 from cupcake.engine.harness.answer import HarnessAnswer, encode, make_answer
 from cupcake.engine.harness.event import event_names, guess_event_name, parse_event
-from cupcake.engine.policy.builtin_config import required_signal_prefix
+from cupcake.engine.policy.builtin_config import builtin_signals, reads_params
 from cupcake.engine.policy.decision import (
     Decision,
     DecisionSet,
@@ -283,6 +282,7 @@ class _LoadedLayer:
             )
             for name, signal in layer.signals.items()
         }
+        self._params = any(reads_params(policy.package) for policy in layer.policies)
         self._builtin_config = dict(layer.builtin_config)
         if not self.is_global:
             # Upstream's overlay: what the global rulebook configures wins over the project's, builtin by builtin.
@@ -305,6 +305,8 @@ class _LoadedLayer:
             timings["signals"] = (
                 timings.get("signals", 0) + (time.perf_counter_ns() - begin) // 1000
             )
+        if self._params and "tool_input" in document:
+            document = {**document, "params": document["tool_input"]}
         if self._builtin_config:
             document = {**document, "builtin_config": self._builtin_config}
         assert self.policy is not None
@@ -339,16 +341,14 @@ class _LoadedLayer:
         self, enriched: Mapping[str, Any], routed: tuple[RoutedPolicy, ...]
     ) -> list[str]:
         needed: dict[str, None] = {}
+        arguments = enriched.get("tool_input")
         for policy in routed:
             needed.update(dict.fromkeys(policy.routing.signals))
-            prefix = required_signal_prefix(policy.package)
-            if prefix is not None:
-                only = prefix + _extension(enriched) if prefix == "__builtin_post_edit_" else None
-                needed.update(
-                    (name, None)
-                    for name in self._commands
-                    if name.startswith(prefix) and (only is None or name == only)
+            if self._commands:
+                own = builtin_signals(
+                    policy.package, self._commands, arguments if isinstance(arguments, dict) else {}
                 )
+                needed.update(dict.fromkeys(own))
         return list(needed)
 
     def _read(self, raw: bytes) -> DecisionSet:
@@ -365,9 +365,3 @@ class _LoadedLayer:
         first = results[0]
         value = first["result"] if isinstance(first, dict) and "result" in first else first
         return read_decision_set(value, self._layer.origins.locate)
-
-
-def _extension(event: Mapping[str, Any]) -> str:
-    arguments = event.get("tool_input")
-    path = arguments.get("file_path") if isinstance(arguments, dict) else None
-    return os.path.splitext(path)[1].removeprefix(".") if isinstance(path, str) else ""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -17,6 +17,8 @@ _ALIASES = {
     "always_inject_on_prompt": "claude_code_always_inject_on_prompt",
     "enforce_full_file_read": "claude_code_enforce_full_file_read",
 }
+
+_BUILTIN_PACKAGES = ("cupcake.policies.builtins.", "cupcake.global.policies.builtins.")
 
 #: Fields that reach policies, with their defaults. An empty mapping: the builtin is never injected.
 _INJECTED: Mapping[str, Mapping[str, Any]] = {
@@ -108,16 +110,34 @@ def read_builtins(section: Mapping[Any, Any]) -> tuple[BuiltinConfig, list[Fault
     return BuiltinConfig(tuple(enabled), injected, signals, tuple(off)), errors, warnings
 
 
-def required_signal_prefix(package: str) -> str | None:
-    """Prefix of the signals that a routed builtin policy needs without naming them; None for other packages."""
-    for lead in ("cupcake.policies.builtins.", "cupcake.global.policies.builtins."):
-        if package.startswith(lead):
-            return {
-                "git_pre_check": "__builtin_git_check_",
-                "post_edit_check": "__builtin_post_edit_",
-                "claude_code_always_inject_on_prompt": "__builtin_prompt_context_",
-            }.get(package[len(lead) :])
-    return None
+def builtin_signals(package: str, names: Iterable[str], tool_input: Mapping[str, Any]) -> list[str]:
+    """Those of the signals `names` that a routed builtin policy reads without asking for them in its metadata.
+
+    Checks of git operations run for commands that mention git, not before every command."""
+    for lead in _BUILTIN_PACKAGES:
+        if not package.startswith(lead):
+            continue
+        match package[len(lead) :]:
+            case "git_pre_check":
+                command = tool_input.get("command")
+                if isinstance(command, str) and "git" in command.lower():
+                    return [name for name in names if name.startswith("__builtin_git_check_")]
+            case "post_edit_check":
+                path = tool_input.get("file_path", tool_input.get("path"))
+                extension = path.rpartition(".")[2] if isinstance(path, str) and "." in path else ""
+                return [name for name in names if name == f"__builtin_post_edit_{extension}"]
+            case "claude_code_always_inject_on_prompt":
+                return [name for name in names if name.startswith("__builtin_prompt_context_")]
+    return []
+
+
+def reads_params(package: str) -> bool:
+    """Does the shipped policy of this package read the tool's input as `input.params`?"""
+    return any(
+        package == lead + name
+        for lead in _BUILTIN_PACKAGES
+        for name in ("git_pre_check", "post_edit_check")
+    )
 
 
 def _checked_fields(
