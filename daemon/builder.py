@@ -162,6 +162,9 @@ def main() -> int:
     start = json.loads(sys.stdin.buffer.readline())
     die_with_parent(start["parent"])
     module = load_module(start["engine_module"])
+    # Whatever goes wrong here goes wrong again in the build, which reports it.
+    with contextlib.suppress(Exception):
+        module.warm_up(Path(start["cache_dir"]))
     line = sys.stdin.buffer.readline()
     if not line.strip():
         return 0  # never needed

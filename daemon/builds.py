@@ -80,7 +80,12 @@ class Builds:
         self._all.append(build)
         self._attach(build.child, lambda: self._heard(build))
         build.child.tell(
-            {"parent": os.getpid(), "engine_module": self._config.engine_module}, last=False
+            {
+                "parent": os.getpid(),
+                "engine_module": self._config.engine_module,
+                "cache_dir": str(self._config.cache_dir),
+            },
+            last=False,
         )
         return build
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from cupcake.engine.errors import ProjectError
-from cupcake.engine.evaluate import (
-    BuildFailed,
-    Evaluator,
-    compile_project,
-    failure_answer,
-    load_compiled,
-)
+from pathlib import Path
+
+from cupcake.engine.compiled import CompiledProject, load_compiled
+from cupcake.engine.errors import BuildFailed, ProjectError
+from cupcake.engine.evaluate import Evaluator, compile_project, failure_answer
 from cupcake.engine.policy.discovery import read_sources
 
 __all__ = [
@@ -19,5 +16,30 @@ __all__ = [
     "compile_project",
     "failure_answer",
     "load_compiled",
+    "patience",
     "read_sources",
+    "warm_up",
 ]
+
+_WARM_UP = "package warm\n\nimport rego.v1\n\ndeny contains d if {\n\tinput.x\n\td := {}\n}\n"
+
+
+def patience(compiled: CompiledProject) -> float:
+    """Seconds that an evaluation of this project may rightly take beyond the VM's own time limit: its slowest
+    command of each layer (those of one layer run side by side)."""
+    slowest: dict[str, float] = {}
+    for layer in compiled.layers:
+        timeouts = [float(signal.timeout) for signal in layer.signals.values()]
+        slowest[layer.layer] = max([slowest.get(layer.layer, 0.0), *timeouts])
+    return sum(slowest.values())
+
+
+def warm_up(cache_dir: Path) -> None:
+    """For a builder that waits: import the compiler and the VM and go through them once, so that a build starts hot."""
+    from cupcake.engine import vm
+    from cupcake.engine.api import compile_policy
+    from cupcake.engine.policy import assemble
+
+    assert assemble
+    artifact = compile_policy({"warm.rego": _WARM_UP}, entrypoints=("warm/deny",))
+    vm.load(artifact, cache_dir=cache_dir)

@@ -55,15 +55,21 @@ def die_with_parent(parent: int) -> None:
 class Project:
     """One project in this engine: an evaluator, or the reason why everything is denied."""
 
-    __slots__ = ("evaluator", "failure", "generation", "notices")
+    __slots__ = ("evaluator", "failure", "generation", "notices", "patience")
 
     def __init__(
-        self, evaluator: Any, generation: int, failure: str, notices: tuple[str, ...]
+        self,
+        evaluator: Any,
+        generation: int,
+        failure: str,
+        notices: tuple[str, ...],
+        patience: float = 0.0,
     ) -> None:
         self.evaluator = evaluator
         self.generation = generation
         self.failure = failure
         self.notices = notices
+        self.patience = patience
 
 
 class Worker:
@@ -172,13 +178,15 @@ class Worker:
             and current.generation == take.generation
         ):
             current.notices = take.notices
-            patience = float(getattr(current.evaluator, "patience", 0.0))
+            patience = current.patience
         else:
             try:
                 compiled = self._module.load_compiled(Path(take.directory))
                 evaluator = self._module.Evaluator(compiled, cache_dir=self._cache_dir)
-                patience = float(getattr(evaluator, "patience", 0.0))
-                self._projects[take.root] = Project(evaluator, take.generation, "", take.notices)
+                patience = self._module.patience(compiled)
+                self._projects[take.root] = Project(
+                    evaluator, take.generation, "", take.notices, patience
+                )
             except Exception as reason:
                 error = f"generation {take.generation} cannot be loaded: {type(reason).__name__}: {reason}"
                 if current is None:

