@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from cupcake.engine.plan import ir
 from cupcake.engine.plan.constants import collection_items, constant, is_constant
+from cupcake.engine.plan.emitter import PlanError
 from cupcake.engine.plan.scope import SLOT_PREFIX, Mock, MockCall, MockConst, MockSlot, Scope
 from cupcake.engine.plan.terms import (
-    PlanError,
     TermPlanner,
     data_path,
     operator_name,
@@ -232,7 +232,7 @@ class BodyPlanner(TermPlanner):
         target = each.target
         head = target.terms[0] if isinstance(target, ast.Ref) else target
         if not isinstance(head, ast.Var) or not isinstance(target, ast.Ref | ast.Var):
-            raise PlanError("a `with` target must be a ref", each.loc)
+            raise PlanError.at("a `with` target must be a ref", each.loc)
         if head.name == "input":
             keys = target.terms[1:] if isinstance(target, ast.Ref) else ()
             value = self.term(each.value)
@@ -241,7 +241,7 @@ class BodyPlanner(TermPlanner):
         if head.name == "data":
             path = data_path(target)
             if path is None:
-                raise PlanError("a `with` target must be ground", each.loc)
+                raise PlanError.at("a `with` target must be ground", each.loc)
             node = self.unit.node_at(scope, path)
             if node is None or node.group is None or node.group.kind != "function":
                 keys = target.terms[1:] if isinstance(target, ast.Ref) else ()
@@ -277,6 +277,6 @@ class BodyPlanner(TermPlanner):
         path = []
         for key in keys:
             if not isinstance(key, ast.String):
-                raise PlanError("a `with` target must be a path of strings", each.loc)
+                raise PlanError.at("a `with` target must be a path of strings", each.loc)
             path.append(self.pool.string(key.value))
         return tuple(path)

@@ -8,9 +8,26 @@ must not know about Rego terms.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
+from cupcake.engine.errors import CompileErrors, Diagnostic
 from cupcake.engine.plan import ir
 from cupcake.engine.plan.pool import Pool
+from cupcake.engine.rego import ast
+
+MAX_NESTING: Final = 150
+
+
+class PlanError(CompileErrors):
+    """A policy that cannot be planned: nested too deeply, or checked AST that breaks a promise of CHECKED.md."""
+
+    def __init__(self, message: str, file: str = "", row: int = 0, col: int = 0) -> None:
+        super().__init__((Diagnostic("rego_compile_error", message, file, row, col),))
+
+    @classmethod
+    def at(cls, message: str, loc: ast.Location) -> PlanError:
+        """The error at a place in the source."""
+        return cls(message, loc.file, loc.row, loc.col)
 
 
 @dataclass(slots=True)
@@ -80,13 +97,13 @@ class Emitter:
 
     def capture(self) -> int:
         """Opens a block to be cut out with `finish`; returns its mark, which also serves `break_to`."""
-        self._frames.append(_Frame())
+        self._open(_Frame())
         return len(self._frames) - 1
 
     def scan(self, source: ir.Local) -> tuple[ir.LocalOperand, ir.LocalOperand]:
         """Opens a scan of `source`; what follows runs for each (key, value)."""
         key, value = self.local(), self.local()
-        self._frames.append(_Frame(scan=(source, key, value, self.place)))
+        self._open(_Frame(scan=(source, key, value, self.place)))
         return ir.LocalOperand(key), ir.LocalOperand(value)
 
     def scanning(self, mark: int) -> bool:
@@ -105,6 +122,17 @@ class Emitter:
     def block(self, *blocks: ir.Block) -> None:
         """A BlockStmt of `blocks`."""
         self.emit(ir.BlockStmt(blocks, self.place))
+
+    def _open(self, frame: _Frame) -> None:
+        if len(self._frames) >= MAX_NESTING:
+            place = self.place
+            raise PlanError(
+                f"iterations and blocks nest more than {MAX_NESTING} deep here; split the rule",
+                self.pool.file_name(place.file),
+                place.row,
+                place.col,
+            )
+        self._frames.append(frame)
 
     def _close(self, mark: int) -> None:
         frames = self._frames

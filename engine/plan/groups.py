@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from cupcake.engine.plan import ir
 from cupcake.engine.plan.bodies import BodyPlanner
 from cupcake.engine.plan.constants import constant, is_constant, key_constant
+from cupcake.engine.plan.emitter import PlanError
 from cupcake.engine.plan.index import Piece, indexed_blocks
 from cupcake.engine.plan.rule_tree import Group, Node
-from cupcake.engine.plan.terms import DATA, INPUT, PlanError
+from cupcake.engine.plan.terms import DATA, INPUT
 from cupcake.engine.rego import ast
 
 MULTIPLE_OUTPUTS = "complete rules must not produce multiple outputs"

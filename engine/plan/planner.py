@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from cupcake.engine.plan import collect, ir, rule_tree
 from cupcake.engine.plan.collect import Collection
 from cupcake.engine.plan.collector import CollectorPlanner
+from cupcake.engine.plan.emitter import PlanError
 from cupcake.engine.plan.groups import GroupPlanner
 from cupcake.engine.plan.guards import GuardReader
 from cupcake.engine.plan.pool import Pool
 from cupcake.engine.plan.rule_tree import Key, Node, Path
 from cupcake.engine.plan.scope import Scope
 from cupcake.engine.plan.taint import Definitions, TaintReader
-from cupcake.engine.plan.terms import PlanError, data_path
+from cupcake.engine.plan.terms import data_path
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Checked, CheckedQuery
 

@@ -39,6 +39,10 @@ class Pool:
         """Index of `name` in `Static.files`."""
         return self._files.setdefault(name, len(self._files))
 
+    def file_name(self, index: int) -> str:
+        """The file name at `index`, empty when there is none."""
+        return next((name for name, at in self._files.items() if at == index), "")
+
     def builtin(self, name: str) -> None:
         """Notes that the builtin `name` is called."""
         self._builtins.setdefault(name)

@@ -14,7 +14,7 @@ from typing import Protocol
 from cupcake.engine.plan import ir
 from cupcake.engine.plan.collect import Collection
 from cupcake.engine.plan.constants import constant, is_constant
-from cupcake.engine.plan.emitter import Emitter
+from cupcake.engine.plan.emitter import Emitter, PlanError
 from cupcake.engine.plan.guards import GuardReader
 from cupcake.engine.plan.pool import Pool
 from cupcake.engine.plan.rule_tree import Key, Node, Path, key_of, term_of
@@ -23,14 +23,6 @@ from cupcake.engine.rego import ast
 
 INPUT = ir.LocalOperand(0)
 DATA = ir.LocalOperand(1)
-
-
-class PlanError(Exception):
-    """The checked AST breaks a promise of the front end; `loc` is where."""
-
-    def __init__(self, message: str, loc: ast.Location = ast.NOWHERE) -> None:
-        super().__init__(message)
-        self.loc = loc
 
 
 class Unit(Protocol):
@@ -64,7 +56,7 @@ def operator_name(call: ast.Call) -> str:
             case ast.String():
                 parts.append(term.value)
             case _:
-                raise PlanError("a function name must be ground", call.loc)
+                raise PlanError.at("a function name must be ground", call.loc)
     return ".".join(parts)
 
 
@@ -169,7 +161,7 @@ class TermPlanner(Emitter):
             case ast.ArrayComprehension() | ast.SetComprehension() | ast.ObjectComprehension():
                 return self.comprehension(term)
             case _:
-                raise PlanError("unexpected constant", term.loc)
+                raise PlanError.at("unexpected constant", term.loc)
 
     def _variable(self, var: ast.Var) -> ir.Operand:
         if var.name == "input":
@@ -179,7 +171,7 @@ class TermPlanner(Emitter):
             return self._data_ref(())
         operand = self.env.get(var.name)
         if operand is None:
-            raise PlanError(f"variable {var.name} has no value here", var.loc)
+            raise PlanError.at(f"variable {var.name} has no value here", var.loc)
         return operand
 
     def _template(self, term: ast.TemplateString) -> ir.Operand:
@@ -523,7 +515,7 @@ class TermPlanner(Emitter):
         if isinstance(lhs, composite) and isinstance(rhs, composite) and type(lhs) is not type(rhs):
             self.fail()
             return
-        raise PlanError("neither side of a unification can be computed", lhs.loc)
+        raise PlanError.at("neither side of a unification can be computed", lhs.loc)
 
     def _bind_to(self, var: ast.Term, term: ast.Term) -> None:
         assert isinstance(var, ast.Var)
@@ -583,7 +575,7 @@ class TermPlanner(Emitter):
                 for key, value in pattern.pairs:
                     self.destructure(value, self.dot(operand, self.term(key)))
             case _:
-                raise PlanError("sets with unbound variables cannot be matched", pattern.loc)
+                raise PlanError.at("sets with unbound variables cannot be matched", pattern.loc)
 
     def _check_length(self, operand: ir.Operand, length: int) -> None:
         found = self.local()

@@ -19,8 +19,8 @@ from values import from_json, order, to_json
 
 from cupcake.engine.errors import CompileErrors
 from cupcake.engine.plan import ir
+from cupcake.engine.plan.emitter import PlanError
 from cupcake.engine.plan.planner import plan
-from cupcake.engine.plan.terms import PlanError
 from cupcake.engine.plan.verify import verify
 from cupcake.engine.rego import compile as front
 from cupcake.engine.rego import parser

@@ -10,7 +10,9 @@ from few_builtins import BUILTINS
 from interpreter import Interpreter, RegoError
 from values import from_json, to_json
 
+from cupcake.engine.errors import CompileErrors
 from cupcake.engine.plan import expand, ir, json_form, optimize
+from cupcake.engine.plan.emitter import MAX_NESTING
 from cupcake.engine.plan.planner import plan
 from cupcake.engine.plan.pretty import pretty
 from cupcake.engine.plan.verify import verify
@@ -243,6 +245,15 @@ def test_equal_input_gives_equal_ir() -> None:
     for source in sources[:20]:
         assert planned(source) == planned(source)
         assert pretty(planned(source), places=True) == pretty(planned(source), places=True)
+
+
+def test_iterations_nested_too_deeply_are_refused_with_their_place() -> None:
+    lines = "\n".join(f"some v{number} in input.list" for number in range(MAX_NESTING + 10))
+    with pytest.raises(CompileErrors) as caught:
+        planned(f"x if {{\n{lines}\n}}")
+    (error,) = caught.value.diagnostics
+    assert (error.code, error.file) == ("rego_compile_error", "t.rego")
+    assert error.row > MAX_NESTING
 
 
 def test_rules_that_no_entrypoint_needs_are_left_out() -> None:
