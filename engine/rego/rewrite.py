@@ -29,7 +29,7 @@ from cupcake.engine.rego.resolve import (
     pattern_names,
 )
 from cupcake.engine.rego.type_rules import have_text, literal_type, type_text
-from cupcake.engine.rego.withs import check_with
+from cupcake.engine.rego.withs import callable_arity, check_with
 
 TYPE_ERROR = "rego_type_error"
 
@@ -423,35 +423,33 @@ class Rewriter(Locals):
         return ast.Every(key, value, domain, body)
 
     def with_(self, w: ast.With, scope: Scope) -> ast.With:
-        target = w.target
+        target = self.with_target(w.target, scope)
+        value: ast.Term | None = None
+        if callable_arity(target, self.signatures) is not None:
+            value = self._callable_name(w.value, scope)
+        return ast.With(target, self.term(w.value, scope) if value is None else value, w.loc)
+
+    def with_target(self, target: ast.Term, scope: Scope) -> ast.Term:
         head = target.terms[0] if isinstance(target, ast.Ref) else target
         if isinstance(head, ast.Var) and head.name in ROOTS:
             # `with input...` always means the document, also where a local hides its name.
             if isinstance(target, ast.Ref):
                 rest = tuple([self.term(t, scope) for t in target.terms[1:]])
                 target = ast.Ref((head, *rest), target.loc)
-            return ast.With(target, self.with_value(w.value, scope), w.loc)
-        name = self._callable_name(target, scope)
-        if name is not None:
-            return ast.With(name, self.with_value(w.value, scope), w.loc)
-        value = self.with_value(w.value, scope)
+            return target
+        builtin = self._callable_name(target, scope)
+        if builtin is not None:
+            return builtin
         named = self.term(target, scope)
         root = named.terms[0] if isinstance(named, ast.Ref) else named
         if not isinstance(root, ast.Var) or root.name not in ROOTS:
-            name_text = dotted(target) if isinstance(target, ast.Ref) else ""
-            if name_text in UNSERVED:
-                self.unknown(name_text, target.loc)
+            name = dotted(target) if isinstance(target, ast.Ref) else ""
+            if name in UNSERVED:
+                self.unknown(name, target.loc)
             else:
-                self.problems.add(
-                    TYPE_ERROR,
-                    "with keyword target must reference existing input, data, or a function",
-                    target.loc,
-                )
-        return ast.With(named, value, w.loc)
-
-    def with_value(self, term: ast.Term, scope: Scope) -> ast.Term:
-        name = self._callable_name(term, scope)
-        return self.term(term, scope) if name is None else name
+                message = "with keyword target must reference existing input, data, or a function"
+                self.problems.add(TYPE_ERROR, message, target.loc)
+        return named
 
     def _callable_name(self, term: ast.Term, scope: Scope) -> ast.Ref | None:
         """A name of a builtin (not hidden by a local, rule or import), as a Ref."""

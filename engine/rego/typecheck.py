@@ -138,9 +138,10 @@ class TypeChecker:
 
     def with_(self, w: ast.With, env: Env) -> None:
         """The value is a term like others unless it names a function; documents of rules are whole."""
-        if callable_arity(w.value, self.signatures) is None:
-            self.term(w.value, env)
         target = w.target
+        mocked = callable_arity(target, self.signatures) is not None
+        if not mocked or callable_arity(w.value, self.signatures) is None:
+            self.term(w.value, env)
         if isinstance(target, ast.Ref) and target.terms[0] == ast.Var("data"):
             self.document_target(target)
 
