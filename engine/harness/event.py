@@ -15,7 +15,8 @@ from cupcake.engine.errors import BadEvent
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 MAX_EVENT_DEPTH = 512
 
-_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# An open string runs to the end: with a failing match every later quote would be tried anew, in quadratic time.
+_STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _EVENT_NAME = re.compile(rb'"(?:hook_event_name|hookEventName)"\s*:\s*"([A-Za-z]{1,64})"')
 

@@ -117,7 +117,7 @@ def _by_harness(
         if file.path.startswith(policies + "/") and not file.path.startswith(helpers)
     ]
     if not present:
-        if policies not in folders or prefix == GLOBAL_PREFIX:
+        if not ours or prefix == GLOBAL_PREFIX:
             return []
         # The layout before there were harness folders: one tree, and Claude Code the only agent.
         return [("claude", ours)]

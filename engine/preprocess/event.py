@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cupcake.engine.preprocess.paths import affected_folders, canonical, is_link
+from cupcake.engine.errors import BadEvent
+from cupcake.engine.preprocess.paths import MAX_PATHS, affected_folders, canonical, is_link
 from cupcake.engine.preprocess.whitespace import normalise_whitespace
 
 #: Keys that only the engine sets. An event that carries them is stripped of them, and that is reported.
@@ -87,7 +88,8 @@ def clean_event(harness: str, event: dict[str, Any]) -> tuple[dict[str, Any], li
 def enrich_event(harness: str, cleaned: dict[str, Any], root: str) -> dict[str, Any]:
     """Add what policies may rely on: normalised command, canonical paths, unified content. Returns `cleaned`.
 
-    Relative paths are taken from the event's `cwd`, else from the project's root.
+    Relative paths are taken from the event's `cwd`, else from the project's root. Raises BadEvent for more
+    paths than can be looked at.
     """
     cwd = cleaned.get("cwd")
     base = (
@@ -122,6 +124,8 @@ def enrich_event(harness: str, cleaned: dict[str, Any], root: str) -> dict[str, 
             break
     edits = arguments.get("edits")
     if isinstance(edits, list) and harness == "claude":
+        if len(edits) > MAX_PATHS:
+            raise BadEvent(f"the tool input holds more than {MAX_PATHS} edits")
         cleaned["tool_input"] = {**arguments, "edits": [_edit(edit, base) for edit in edits]}
     return cleaned
 

@@ -9,12 +9,17 @@ from __future__ import annotations
 import os
 import re
 
+from cupcake.engine.errors import BadEvent
+
+#: Each path costs a look at the disk; a command that names more is refused.
+MAX_PATHS = 4096
+
 _WORTH_A_LOOK = re.compile(r"[/\\*?\[.$~]")
 _GLOB = re.compile(r"[*?\[]")
 _QUOTING = re.compile(r"['\"\\]")
 # One piece of a shell word; `bad` is a quote or a backslash that nothing closes.
 _WORD_PIECE = re.compile(
-    r"(?P<blank>[ \t\r\n]+)|(?P<plain>[^\s'\"\\]+)|'(?P<single>[^']*)'|\"(?P<double>(?:[^\"\\]|\\.)*)\"|\\(?P<escape>.)|(?P<bad>['\"\\])|(?P<rest>.)",
+    r"(?P<blank>[ \t\r\n]+)|(?P<plain>[^\s'\"\\]+)|'(?P<single>[^']*)'|\"(?P<double>[^\"\\]*+(?:\\.[^\"\\]*+)*+)\"|\\(?P<escape>.)|(?P<bad>['\"\\])|(?P<rest>.)",
     re.DOTALL,
 )
 _DOUBLE_ESCAPE = re.compile(r"\\([$`\"\\\n])")
@@ -67,7 +72,9 @@ def split_words(command: str) -> list[str]:
 
 
 def affected_folders(command: str, base: str) -> list[str]:
-    """Canonical paths that the words of a command name; for a glob the folder that it ranges over."""
+    """Canonical paths that the words of a command name; for a glob the folder that it ranges over.
+
+    Raises BadEvent for more than MAX_PATHS different ones."""
     if _WORTH_A_LOOK.search(command) is None:
         return []
     known: dict[str, str] = {}
@@ -82,6 +89,8 @@ def affected_folders(command: str, base: str) -> list[str]:
         resolved = known.get(word)
         if resolved is None:
             resolved = known[word] = canonical(word, base)
+            if len(known) > MAX_PATHS:
+                raise BadEvent(f"the command names more than {MAX_PATHS} paths")
         found.append(resolved)
     return found
 

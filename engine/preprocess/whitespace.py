@@ -14,7 +14,7 @@ _TRIM = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u20
 _QUOTING = re.compile(r"['\"\\]")
 _PIECES = re.compile(
     # escape | quoted text, closed or running to the end | blanks
-    rf"\\.|\\\Z|'[^']*(?:'|\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\\?\Z)|([{_BLANK}]+)",
+    rf"\\.|\\\Z|'[^']*(?:'|\Z)|\"[^\"\\]*+(?:\\.[^\"\\]*+)*+(?:\"|\\?\Z)|([{_BLANK}]+)",
     re.DOTALL,
 )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cupcake.engine.errors import BadEvent
 from cupcake.engine.preprocess.paths import affected_folders, canonical, is_link, split_words
 
 
@@ -91,3 +92,11 @@ FOLDERS = [
 def test_folders_that_a_command_touches(place: Path, command: str, expected: list[str]) -> None:
     found = affected_folders(command, str(place))
     assert found == [path if path.startswith("/") else str(place / path) for path in expected]
+
+
+def test_a_command_with_too_many_paths_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cupcake.engine.preprocess.paths.MAX_PATHS", 3)
+    assert len(affected_folders("rm " + "/a " * 9, "/")) == 9  # looked at once
+    assert len(affected_folders("rm /a /b /c", "/")) == 3
+    with pytest.raises(BadEvent, match="more than 3 paths"):
+        affected_folders("rm /a /b /c /d", "/")
