@@ -101,11 +101,14 @@ class Unit:
         return self.host_ids.setdefault(name, len(self.host_ids))
 
     def builtin(self, name: str) -> Builtin:
-        found = self._builtins.get(name) or REGISTRY.get(name)
+        found = self._builtins.get(name)
         if found is None:
-            raise CodegenError(
-                f"the plan calls {name}, which is neither a planned function nor a builtin"
-            )
+            found = REGISTRY.get(name)
+            if found is None:
+                raise CodegenError(
+                    f"the plan calls {name}, which is neither a planned function nor a builtin"
+                )
+            self._builtins[name] = found
         return found
 
     def dispatch_table(self) -> int:
