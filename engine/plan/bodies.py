@@ -9,10 +9,10 @@ from cupcake.engine.plan.constants import collection_items, constant, is_constan
 from cupcake.engine.plan.emitter import PlanError
 from cupcake.engine.plan.scope import SLOT_PREFIX, Mock, MockCall, MockConst, MockSlot, Scope
 from cupcake.engine.plan.terms import (
-    TermPlanner,
     data_path,
     operator_name,
 )
+from cupcake.engine.plan.unification import UnificationPlanner
 from cupcake.engine.rego import ast
 
 FALSE = ir.BoolOperand(False)
@@ -28,7 +28,7 @@ class _Override:
     value: ir.Operand
 
 
-class BodyPlanner(TermPlanner):
+class BodyPlanner(UnificationPlanner):
     """Plans the bodies of one function."""
 
     def body(self, body: ast.Body) -> None:

@@ -102,7 +102,7 @@ class GroupPlanner(BodyPlanner):
         for position, expr in enumerate(rule.body):
             collection = collections.get(position)
             if collection is not None and self.unbound(collection.var):
-                verb = self._static_key(collection.verb)
+                verb = self.static_key(collection.verb)
                 if isinstance(verb, str):
                     self.at(expr.loc)
                     func = self.unit.collector(self.scope, collection.prefix, verb)
@@ -276,7 +276,7 @@ class GroupPlanner(BodyPlanner):
         mark = self.capture()
         base: ir.Operand = DATA
         if not node.path and self.scope.has_slots:
-            base = self._without_slots(DATA)
+            base = self.without_slots(DATA)
         for key in node.path:
             base = self.dot(base, self.load(key_constant(key)))
         self.emit(ir.IsObjectStmt(base, self.place))
