@@ -1,0 +1,139 @@
+"""The matchers against Python's `re` where both mean the same, against each other, and on hard inputs."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from cupcake.engine import compile_policy, load
+from cupcake.engine.regex.compile import compile_pattern
+from cupcake.engine.vm import Limits, Policy
+
+# The pattern comes with the input, so that one compiled policy serves every example. `found` uses the
+# Pike machine always, `matched` the DFA where there is one.
+POLICY = """package t
+matched := [m | some s in input.texts; m := regex.match(input.pattern, s)]
+found := [m | some s in input.texts; m := regex.find_n(input.pattern, s, 1)]
+replaced := [m | some s in input.texts; m := regex.replace(s, input.pattern, "<$0>")]
+result := {"matched": matched, "found": found, "replaced": replaced}
+"""
+
+
+@cache
+def policy() -> Policy:
+    artifact = compile_policy({"t.rego": POLICY}, entrypoints=("t/result",))
+    return load(artifact, limits=Limits(seconds=10.0), quick=True)
+
+
+def run(pattern: str, *texts: str) -> dict[str, Any]:
+    found = policy().evaluate(
+        "t/result", {"pattern": pattern, "texts": list(texts)}, strict_builtin_errors=True
+    )
+    assert isinstance(found, dict)
+    return found
+
+
+def dfa_offset(pattern: str) -> int:
+    return int.from_bytes(compile_pattern(pattern)[28:32], "little")
+
+
+ATOMS = st.sampled_from(
+    [
+        "a",
+        "b",
+        "c",
+        "é",
+        "\\.",
+        "[ab]",
+        "[^a]",
+        "[a-cé]",
+        "\\d",
+        "\\w",
+        "\\W",
+        "\\b",
+        "\\B",
+        ".",
+        "^",
+    ]
+)
+PATTERNS = st.recursive(
+    ATOMS,
+    lambda inner: st.one_of(
+        st.builds("".join, st.lists(inner, min_size=2, max_size=4)),
+        st.builds("(?:{}|{})".format, inner, inner),
+        st.builds("(?:{}){}".format, inner, st.sampled_from(["*", "+", "?", "*?", "+?", "??"])),
+        st.builds("(?:{}){}".format, inner, st.sampled_from(["{2}", "{1,3}", "{0,2}?", "{2,}"])),
+        st.builds("({})".format, inner),
+    ),
+    max_leaves=8,
+)
+TEXTS = st.text(alphabet="abcé .1_\n", max_size=12)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(PATTERNS, st.lists(TEXTS, min_size=1, max_size=6))
+@example("(?:a|ab)(?:c|bcd)", ["abcd"])
+@example("(?:a*)*b", ["aaab", "c"])
+@example("\\b", ["", " ", "é", "a"])
+@example("(?:^|b)a", ["ba", "a", "ca"])
+def test_first_match_is_the_one_of_python(pattern: str, texts: list[str]) -> None:
+    reference = re.compile(pattern, re.ASCII)
+    got = run(pattern, *texts)
+    for index, text in enumerate(texts):
+        if not text and "\\B" in pattern:
+            continue  # Python before 3.14 finds no \\B in the empty text
+        found = reference.search(text)
+        assert got["matched"][index] is (found is not None)
+        assert got["found"][index] == ([found.group()] if found else [])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(PATTERNS, st.lists(TEXTS, min_size=1, max_size=6))
+def test_dfa_and_pike_machine_agree(pattern: str, texts: list[str]) -> None:
+    ended = f"(?m:{pattern})$"
+    got = run(ended, *texts)
+    assert got["matched"] == [bool(found) for found in got["found"]]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(TEXTS, TEXTS)
+def test_a_quoted_text_matches_itself_only(needle: str, hay: str) -> None:
+    pattern = "".join(f"\\x{{{ord(c):x}}}" for c in needle)
+    assert run(pattern, hay)["matched"] == [needle in hay]
+
+
+def test_replacement_keeps_what_does_not_match() -> None:
+    assert run("b+", "abbcb")["replaced"] == ["a<bb>c<b>"]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["(a*)*b", "(a|aa)+$", "(a|a?)+b", "(?:a?){40}a{40}", "(.*)*(.*)*x", "\\b(\\w+\\s*)*!$"],
+)
+def test_patterns_that_explode_in_backtracking_are_linear_here(pattern: str) -> None:
+    # 200,000 characters within the limit of 10 s: exponential or quadratic work would not be done
+    assert run(pattern, "a" * 200_000 + "c")["matched"] == [pattern.startswith("(?:a?)")]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["^rm\\s+-rf\\b", "(?i)\\b(secret|token)\\b", "[^/]+\\.env$", "x*"]
+)
+def test_usual_patterns_have_a_dfa(pattern: str) -> None:
+    assert dfa_offset(pattern) > 0
+
+
+def test_a_pattern_with_too_many_states_still_matches() -> None:
+    pattern = "(a|b)*a(a|b){13}$"
+    assert dfa_offset(pattern) == 0
+    assert run(pattern, "ab" * 20, "b" * 40)["matched"] == [True, False]
+
+
+def test_blobs_are_equal_for_equal_patterns() -> None:
+    first = compile_pattern("(?P<x>a+)|b")
+    compile_pattern.cache_clear()
+    assert compile_pattern("(?P<x>a+)|b") == first
