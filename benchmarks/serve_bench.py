@@ -108,9 +108,9 @@ async def flood(
     verdicts: Counter[str] = Counter()
     numbers = iter(range(requests))
 
-    async def ask(client: AsyncClient) -> None:
+    async def ask(connection: AsyncClient) -> None:
         for number in numbers:
-            decision = await client.evaluate(bad if number % 2 else good)
+            decision = await connection.evaluate(bad if number % 2 else good)
             verdicts[
                 "right" if decision.verdict == ("deny" if number % 2 else "allow") else "wrong"
             ] += 1

@@ -23,8 +23,7 @@ class Transport:
                     f"no daemon at {endpoint}. Start one with: cupcake daemon start"
                 ) from None
             endpoint = f"ipc://{endpoint}"
-        self._context = zmq.Context.instance()
-        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.SNDHWM, 10_000)
         self._socket.setsockopt(zmq.RCVHWM, 10_000)

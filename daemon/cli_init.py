@@ -71,7 +71,7 @@ def init_project(root: Path, harness: str) -> list[str]:
         raise InitError(
             f"{folder} is not a folder of this project. Move it away and run this again."
         )
-    notes = []
+    notes: list[str] = []
     if not folder.exists():
         folder.mkdir(mode=0o700)
     for name, text in project_files(harness).items():

@@ -11,9 +11,11 @@ import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from cupcake.engine.errors import CompileErrors, Diagnostic, EngineError
+
+Version: TypeAlias = Literal["v0", "v1"]
 
 MAX_FILE = 64 * 1024 * 1024
 
@@ -161,9 +163,10 @@ def _eval(options: argparse.Namespace) -> int:
     from cupcake.engine.rego.ast import Expr, Term
     from cupcake.engine.rego.parser import parse_query
 
-    version = "v0" if options.v0_compatible else "v1"
+    version: Version = "v0" if options.v0_compatible else "v1"
     modules, data = load_files(options.data)
     document = None
+    given = bool(options.stdin_input or options.input)
     if options.stdin_input:
         document = parse_json(sys.stdin.read(), "<stdin>")
     elif options.input:
@@ -184,9 +187,10 @@ def _eval(options: argparse.Namespace) -> int:
         modules,
         data,
         document,
+        # A null document is an input; None would mean that there is none.
+        input_term="null" if given and document is None else None,
         rego_version=version,
         strict_builtin_errors=options.strict_builtin_errors,
-        **({} if options.input or options.stdin_input else {"input_term": None}),
     )
     shaped = []
     for bindings in results:
@@ -262,12 +266,14 @@ def _check(options: argparse.Namespace) -> int:
     return 0
 
 
-def check_modules(modules: dict[str, str], version: Literal["v0", "v1"]) -> None:
+def check_modules(modules: dict[str, str], version: Version) -> None:
     """Parses and checks; raises CompileErrors with the errors of all files."""
+    from cupcake.engine.rego.ast import Module
     from cupcake.engine.rego.compile import check
     from cupcake.engine.rego.parser import parse_module
 
-    parsed, wrong = [], []
+    parsed: list[Module] = []
+    wrong: list[Diagnostic] = []
     for name, text in modules.items():
         try:
             parsed.append(parse_module(text, name, rego_version=version))
@@ -275,7 +281,7 @@ def check_modules(modules: dict[str, str], version: Literal["v0", "v1"]) -> None
             wrong += errors.diagnostics
     if wrong:
         raise CompileErrors(tuple(wrong))
-    check(parsed)
+    check(parsed, sources=modules)
 
 
 def _as_json(d: Diagnostic) -> dict[str, Any]:
