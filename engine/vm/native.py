@@ -18,6 +18,7 @@ import re
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import wasmtime
@@ -32,6 +33,9 @@ _VAL = c.sizeof(raw.wasmtime_val_raw_t)
 _EXTERN = c.sizeof(raw.wasmtime_extern_t)
 _OF = raw.wasmtime_extern_t.of.offset
 _SLOTS = 8
+# What a policy hands on to its core, in the order of the core's imports (`wasm/split.py`).
+_SHARED = (b"memory", b"table", b"abort", b"host")
+_HOST_ARGS = 4
 _ARGS = struct.Struct("<" + f"i{_VAL - 4}x" * 7)
 _ARG1 = struct.Struct(f"<i{_VAL - 4}x")
 _ARG2 = struct.Struct("<" + f"i{_VAL - 4}x" * 2)
@@ -82,7 +86,7 @@ class _Frame:
 
     def __init__(self) -> None:
         self.core, self.policy = raw.wasmtime_instance_t(), raw.wasmtime_instance_t()
-        self.externs = (raw.wasmtime_extern_t * 2)()
+        self.externs = (raw.wasmtime_extern_t * len(_SHARED))()
         self.func = raw.wasmtime_extern_t()
         self.vals = (raw.wasmtime_val_raw_t * _SLOTS)()
         self.trap = c.c_void_p()
@@ -166,11 +170,10 @@ class Machine:
         self.at_engine = _address(self.engine)
         self.ticker = Ticker(self.engine.increment_epoch)
         self.frames = _Frames()
-        self._cores: dict[str, _LoadedCore] = {}
+        self._cores: dict[str, _Core] = {}
         self._lock = threading.Lock()
         self._abort = _CALLBACK(self._on_abort)
-        self._print = _CALLBACK(self._on_print)
-        self._builtin = _CALLBACK(self._on_builtin)
+        self._host = _CALLBACK(self._on_host)
 
     @property
     def identity(self) -> str:
@@ -202,7 +205,7 @@ class Machine:
         except wasmtime.WasmtimeError:
             return None
 
-    def core(self, name: str, compiled: Callable[[], wasmtime.Module]) -> _LoadedCore:
+    def core(self, name: str, compiled: Callable[[], wasmtime.Module]) -> _Core:
         """The core of this name, compiled at its first use."""
         with self._lock:
             found = self._cores.get(name)
@@ -210,7 +213,7 @@ class Machine:
                 if len(self._cores) >= 4:
                     # Cores differ only between versions of the runtime; keep the newest few.
                     self._cores.pop(next(iter(self._cores)))
-                found = self._cores[name] = _LoadedCore(self, compiled())
+                found = self._cores[name] = self._core(name, compiled)
             return found
 
     # -- host functions: (env, caller, values, count) -> trap or 0
@@ -231,15 +234,12 @@ class Machine:
 
         return self._guarded(serve, values)
 
-    def _on_print(self, env: int, caller: int, values: int, count: int) -> int:
-        return 0
-
-    def _on_builtin(self, env: int, caller: int, values: int, count: int) -> int:
-        arity = env or 0
-
+    def _on_host(self, env: int, caller: int, values: int, count: int) -> int:
         def serve(frame: _Frame, vals: Any) -> None:
-            number = int(vals[0].i32)
-            operands = tuple(int(vals[i + 2].i32) & 0xFFFFFFFF for i in range(arity))
+            arity, number = int(vals[0].i32), int(vals[1].i32)
+            operands = tuple(
+                int(vals[i + 2].i32) & 0xFFFFFFFF for i in range(min(arity, _HOST_ARGS))
+            )
             if frame.session is None:
                 raise EvaluationError(
                     "eval_internal_error", "a builtin is called where none is served"
@@ -249,71 +249,55 @@ class Machine:
 
         return self._guarded(serve, values)
 
-    def define_imports(self, linker: wasmtime.Linker, module: wasmtime.Module) -> None:
-        """Define the functions of OPA's ABI that the module imports; LoadError for any other import."""
-        for item in module.imports:
-            name = item.name or ""
-            callback, arity = self._host_function(name)
-            if (
-                item.module != "env"
-                or callback is None
-                or not isinstance(item.type, wasmtime.FuncType)
-            ):
-                raise LoadError(
-                    f"the module imports {item.module}.{name}, which is not of OPA's ABI"
-                )
-            module_name, func_name = b"env", name.encode()
+    def _core(self, namespace: str, compiled: Callable[[], wasmtime.Module]) -> _Core:
+        linker = wasmtime.Linker(self.engine)
+        i32 = wasmtime.ValType.i32
+        for name, callback, parameters, results in (
+            (b"abort", self._abort, 1, 0),
+            (b"host", self._host, 2 + _HOST_ARGS, 1),
+        ):
+            kind = wasmtime.FuncType([i32()] * parameters, [i32()] * results)
+            module = namespace.encode()
             error = _define_unchecked(
-                _address(linker), module_name, len(module_name), func_name, len(func_name),
-                _address(item.type), callback, arity, None,
-            )  # fmt: skip
+                _address(linker),
+                module,
+                len(module),
+                name,
+                len(name),
+                _address(kind),
+                callback,
+                None,
+                None,
+            )
             if error:
-                raise LoadError(f"the module imports {name} with an unexpected type")
-
-    def _host_function(self, name: str) -> tuple[Any, int]:
-        if name == "opa_abort":
-            return self._abort, 0
-        if name == "opa_println":
-            return self._print, 0
-        if re.fullmatch(r"opa_builtin[0-4]", name):
-            return self._builtin, int(name[-1])
-        return None, 0
+                raise LoadError(_take_error(error))
+        return _Core(compiled(), linker)
 
 
-class _LoadedCore:
-    """A core with its imports resolved."""
+@dataclass(frozen=True, slots=True)
+class _Core:
+    """The runtime's module, and the host functions under the name that policies for it import from."""
 
-    def __init__(self, machine: Machine, module: wasmtime.Module) -> None:
-        linker = wasmtime.Linker(machine.engine)
-        machine.define_imports(linker, module)
-        self.pre = linker.instantiate_pre(module)
-        self.at_pre = _address(self.pre)
+    module: wasmtime.Module
+    linker: wasmtime.Linker
 
 
 class Program:
     """A policy module ready to run on its core."""
 
     def __init__(
-        self,
-        machine: Machine,
-        core: _LoadedCore,
-        module: wasmtime.Module,
-        limits: Limits,
-        namespace: str,
+        self, machine: Machine, core: _Core, module: wasmtime.Module, limits: Limits
     ) -> None:
-        """`namespace`: the module name that the policy must import from (`artifact.core_namespace`)."""
         self._machine, self._core, self._module = machine, core, module
-        self._at_module = _address(module)
+        try:
+            self._pre = core.linker.instantiate_pre(module)
+        except wasmtime.WasmtimeError as e:
+            raise LoadError(
+                f"the policy was compiled for another version of the runtime, compile it again ({_first_line(e)})"
+            ) from e
+        self._at_pre, self._at_core = _address(self._pre), _address(core.module)
         self.limits = limits
         self._ticks = limits.ticks
-        imports = module.imports
-        if [(i.module, i.name) for i in imports] != [(namespace, "memory"), (namespace, "table")]:
-            # Instances get their imports by position: a policy for another core would run, and wrongly.
-            raise LoadError(
-                "the policy was compiled for another version of the runtime: compile it again"
-            )
-        memory = imports[0].type
-        self._pages = int(memory.limits.min) if isinstance(memory, wasmtime.MemoryType) else 0
         try:
             with self._store(None) as frame:
                 self._heap = frame.call_core(b"opa_heap_ptr_get", b"")
@@ -372,16 +356,15 @@ class Program:
         try:
             _store_limiter(store, self.limits.memory_bytes, -1, -1, -1, -1)
             _set_deadline(context, self._ticks)
-            error = _instantiate_pre(self._core.at_pre, context, frame.at_core, frame.at_trap)
+            error = _instantiate_pre(self._at_pre, context, frame.at_policy, frame.at_trap)
             if error or frame.trap.value:
                 raise _translate(error, frame.trap.value, frame.error)
-            _export_get(context, frame.at_core, b"memory", 6, frame.at_externs)
-            _export_get(context, frame.at_core, b"table", 5, frame.at_externs + _EXTERN)
-            missing = self._pages - (_memory_size(context, frame.at_memory) >> 16)
-            if missing > 0:
-                self._grow(frame, missing)
+            at = frame.at_externs
+            for name in _SHARED:
+                _export_get(context, frame.at_policy, name, len(name), at)
+                at += _EXTERN
             error = _instance_new(
-                context, self._at_module, frame.at_externs, 2, frame.at_policy, frame.at_trap
+                context, self._at_core, frame.at_externs, len(_SHARED), frame.at_core, frame.at_trap
             )
             if error or frame.trap.value:
                 raise _translate(error, frame.trap.value, frame.error)

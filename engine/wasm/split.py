@@ -1,20 +1,22 @@
 """The two modules that our own VM runs instead of the linked one: the runtime as a module of its own (`core_module`),
 compiled once a machine, and the policy alone (`policy_module`), which is all that a reload has to compile.
 
-The core owns the memory and a table with all its functions; the policy imports both and has a small function for each
-one that it uses, which calls through the table at a constant position. So an instance of a policy needs two imports, however many functions it uses. The pair belongs together by
-the core's digest, which is in the name that the policy imports from. It must not change what `link.py` would
-compute: the functions are the same bytes but for how they call.
+The policy owns the memory, with the data of both in it, so that an instance starts from a copy-on-write image and pays for
+the pages it touches, not for the size of the policy. It owns a table too. The core imports both and puts its
+functions into the table; the policy has a small function for each one that it uses, which calls through the table at a
+constant position. Host functions come in through the policy (two, however many builtins there are) and go on to the core.
+
+The pair belongs together by the core's digest, which is in the name that the policy imports from. This file must not change
+what `link.py` would compute: the functions are the same bytes but for how they call.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from cupcake.engine.artifact import core_namespace
-from cupcake.engine.runtime import abi
 from cupcake.engine.wasm import opcodes as op
 from cupcake.engine.wasm.asm import Assembled
 from cupcake.engine.wasm.codegen import Generated
@@ -25,6 +27,7 @@ from cupcake.engine.wasm.leb128 import sleb, uleb
 from cupcake.engine.wasm.link import HOST_CALLS, PAGE, data_segments, value_type
 from cupcake.engine.wasm.module import (
     Code,
+    DataSegment,
     ElementSegment,
     Export,
     FuncType,
@@ -35,49 +38,62 @@ from cupcake.engine.wasm.module import (
     Module,
     TableType,
 )
+from cupcake.engine.wasm.unit import MAX_HOST_ARGS
 
-# Pages that a core's instance has from the start; untouched pages cost nothing. A bigger policy makes the VM grow them.
-CORE_PAGES = 64
+# Pages behind the static data that an instance has from the start: most evaluations never grow memory, and untouched
+# pages cost nothing.
+HEADROOM = 16
 CORE_EXPORTS = ("opa_malloc", "opa_heap_ptr_get", "opa_value_parse", "opa_value_dump")
 POLICY_EXPORTS = ("opa_eval",)
+# What an instance of the policy hands on to the core, in the order of the core's imports.
+SHARED = ("memory", "table", "abort", "host")
+_ABORT = FuncType((op.I32,), ())
+# host(arity, id, up to four operands) -> value: all of opa_builtin0..4 in one.
+_HOST = FuncType((op.I32,) * (2 + MAX_HOST_ARGS), (op.I32,))
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """`wasm`: the runtime as a module; `positions`: where each of its functions stands in its table."""
+    """`wasm`: the runtime as a module; `positions`: where each of its functions stands in the table; `data`: its data,
+    which the policy's module carries."""
 
     wasm: bytes
     namespace: str
     positions: Mapping[str, int]
     types: Mapping[str, FuncType]
     table_size: int
+    data: tuple[DataSegment, ...]
 
 
 def core_module(image: RuntimeImage) -> Core:
-    """The runtime, owning its memory and exporting it with a table of all its exported functions and host calls."""
+    """The runtime, importing SHARED and filling the table with all its exported functions and host calls."""
     module = image.module
     types = list(module.types)
-    imports = list(image.func_imports)
-    known = {i.name for i in imports}
-    added = [name for name in HOST_CALLS if name not in known]
-    shift = len(added)
 
     def type_index(wanted: FuncType) -> int:
         if wanted not in types:
             types.append(wanted)
         return types.index(wanted)
 
-    def moved(index: int) -> int:
-        return index if index < len(imports) else index + shift
-
+    # Functions: the two imports, one for each host call of the ABI, then the runtime's.
+    host_calls = {"opa_abort": _ABORT, "opa_println": _ABORT, **HOST_CALLS}
+    functions = {name: 1 + i for i, name in enumerate(host_calls)} | {"opa_abort": 0}
+    first = 1 + len(host_calls)
     codes = [
-        _shifted(code, sites, len(imports), shift)
-        for code, sites in zip(module.codes, image.sites, strict=True)
+        Code(type_index(host_calls[name]), _host_call(name))
+        for name in host_calls
+        if name != "opa_abort"
     ]
-    start = max((t.limits.minimum for t in module.tables), default=1)
-    functions = {i.name: n for n, i in enumerate(imports)}
-    functions |= {name: len(imports) + n for n, name in enumerate(added)}
+    imports = [i.name for i in image.func_imports]
+
+    def moved(index: int) -> int:
+        return functions[imports[index]] if index < len(imports) else first + index - len(imports)
+
+    codes += [
+        _moved(code, sites, moved) for code, sites in zip(module.codes, image.sites, strict=True)
+    ]
     functions |= {name: moved(index) for name, index in image.funcs.items()}
+    start = max((t.limits.minimum for t in module.tables), default=1)
     names = sorted(functions)
     size = start + len(names)
     wasm = encode(
@@ -85,32 +101,31 @@ def core_module(image: RuntimeImage) -> Core:
             module,
             types=tuple(types),
             imports=(
-                *imports,
-                *(Import("env", n, "func", type_index(HOST_CALLS[n])) for n in added),
+                Import("policy", "memory", "memory", Limits(image.heap_base // PAGE + 1)),
+                Import("policy", "table", "table", TableType(op.FUNCREF, Limits(size, size))),
+                Import("policy", "abort", "func", type_index(_ABORT)),
+                Import("policy", "host", "func", type_index(_HOST)),
             ),
             codes=tuple(codes),
-            tables=(TableType(op.FUNCREF, Limits(size, size)),),
-            memories=(Limits(CORE_PAGES),),
+            tables=(),
+            memories=(),
             start=None,
-            exports=(
-                Export("memory", "memory", 0),
-                Export("table", "table", 0),
-                *(Export(name, "func", functions[name]) for name in CORE_EXPORTS),
-            ),
+            exports=tuple(Export(name, "func", functions[name]) for name in CORE_EXPORTS),
             elements=(
                 *(replace(e, funcs=tuple(map(moved, e.funcs))) for e in module.elements),
                 ElementSegment(start, tuple(functions[name] for name in names)),
             ),
+            data=(),
             customs=(),
         )
     )
-    signatures = {n: HOST_CALLS[n] if n in HOST_CALLS else image.signature(n) for n in names}
     return Core(
         wasm=wasm,
         namespace=core_namespace(wasm),
         positions={name: start + i for i, name in enumerate(names)},
-        types=signatures,
+        types={n: host_calls[n] if n in host_calls else image.signature(n) for n in names},
         table_size=size,
+        data=module.data,
     )
 
 
@@ -123,7 +138,8 @@ def shipped_core() -> Core:
 def policy_module(generated: Generated, core: Core) -> bytes:
     """The policy alone. LinkError when the core lacks a function that the policy calls."""
     functions = _reached(generated)
-    index = {f.name: i for i, f in enumerate(functions)}
+    # Behind the two imports.
+    index = {f.name: i for i, f in enumerate(functions, 2)}
     types: list[FuncType] = []
 
     def type_index(wanted: FuncType) -> int:
@@ -131,6 +147,10 @@ def policy_module(generated: Generated, core: Core) -> bytes:
             types.append(wanted)
         return types.index(wanted)
 
+    imports = (
+        Import(core.namespace, "abort", "func", type_index(_ABORT)),
+        Import(core.namespace, "host", "func", type_index(_HOST)),
+    )
     called: dict[str, int] = {}
     codes = []
     for f in functions:
@@ -143,12 +163,16 @@ def policy_module(generated: Generated, core: Core) -> bytes:
                     at = r.offset
                 case "indirect":
                     # The policy's own functions are in a table of its own, the second.
-                    parts += (f.body[at : r.offset], uleb(type_index(value_type(r.number))), b"\x01")
+                    parts += (
+                        f.body[at : r.offset],
+                        uleb(type_index(value_type(r.number))),
+                        b"\x01",
+                    )
                     at = r.offset + 1
                 case "call":
                     number = index.get(r.symbol)
                     if number is None:
-                        number = called.setdefault(r.symbol, len(index) + len(called))
+                        number = called.setdefault(r.symbol, 2 + len(index) + len(called))
                     parts += (f.body[at : r.offset], uleb(number))
                     at = r.offset
         parts.append(f.body[at:])
@@ -160,30 +184,25 @@ def policy_module(generated: Generated, core: Core) -> bytes:
             raise LinkError(f"runtime.wasm has no function {symbol!r}: rebuild the runtime")
         signature = type_index(core.types[symbol])
         codes.append(Code(signature, _gate(position, signature, core.types[symbol])))
-    # Numbered from `table_base`, as in the linked module.
+    # The policy's own functions, numbered from `table_base` as in the linked module.
     own_size = generated.table_base + len(generated.table)
-    own_table = TableType(op.FUNCREF, Limits(own_size, own_size))
+    pages = generated.heap_start // PAGE + 1 + HEADROOM
+    core_table = TableType(op.FUNCREF, Limits(core.table_size, core.table_size))
     return encode(
         Module(
             types=tuple(types),
-            imports=(
-                Import(
-                    core.namespace, "memory", "memory", Limits(generated.heap_start // PAGE + 1)
-                ),
-                Import(
-                    core.namespace,
-                    "table",
-                    "table",
-                    TableType(op.FUNCREF, Limits(core.table_size, core.table_size)),
-                ),
-            ),
+            imports=imports,
             codes=tuple(codes),
-            tables=(own_table,),
-            globals=(
-                *(Global(GlobalType(op.I32, True), 0) for _ in range(generated.globals)),
-                Global(GlobalType(op.I32, False), abi.OPA_ABI_VERSION),
+            tables=(core_table, TableType(op.FUNCREF, Limits(own_size, own_size))),
+            memories=(Limits(pages),),
+            globals=tuple(Global(GlobalType(op.I32, True), 0) for _ in range(generated.globals)),
+            exports=(
+                Export("memory", "memory", 0),
+                Export("table", "table", 0),
+                Export("abort", "func", 0),
+                Export("host", "func", 1),
+                *(Export(name, "func", index[name]) for name in POLICY_EXPORTS),
             ),
-            exports=tuple(Export(name, "func", index[name]) for name in POLICY_EXPORTS),
             elements=(
                 (
                     ElementSegment(
@@ -195,16 +214,30 @@ def policy_module(generated: Generated, core: Core) -> bytes:
                 if generated.table
                 else ()
             ),
-            data=data_segments(generated, ()),
+            data=data_segments(generated, core.data),
         )
     )
+
+
+def _host_call(name: str) -> bytes:
+    """Body of a function of OPA's ABI that the host serves, in terms of `host`."""
+    if name == "opa_println":
+        return b"\0" + bytes((op.END,))
+    arity = int(name[-1])
+    parts = [b"\0", bytes((op.I32_CONST,)), sleb(arity), bytes((op.LOCAL_GET, 0))]
+    # The second parameter is OPA's evaluation context, which no host needs.
+    parts += [bytes((op.LOCAL_GET, 2 + i)) for i in range(arity)]
+    parts += [bytes((op.I32_CONST, 0))] * (MAX_HOST_ARGS - arity)
+    return b"".join((*parts, bytes((op.CALL, 1, op.END))))
 
 
 def _gate(position: int, signature: int, of: FuncType) -> bytes:
     """A function that passes its arguments on to one of the core's. An indirect call is a dozen instructions of native
     code and several branches: they are made once a function here instead of once a call."""
     arguments = b"".join(bytes((op.LOCAL_GET,)) + uleb(i) for i in range(len(of.params)))
-    indirect = bytes((op.I32_CONST,)) + sleb(position) + bytes((op.CALL_INDIRECT,)) + uleb(signature)
+    indirect = (
+        bytes((op.I32_CONST,)) + sleb(position) + bytes((op.CALL_INDIRECT,)) + uleb(signature)
+    )
     return b"\0" + arguments + indirect + b"\0" + bytes((op.END,))
 
 
@@ -223,17 +256,15 @@ def _reached(generated: Generated) -> list[Assembled]:
     return [f for f in generated.functions if f.name in seen]
 
 
-def _shifted(
-    code: Code, sites: tuple[tuple[int, int, bool, int], ...], imports: int, shift: int
+def _moved(
+    code: Code, sites: tuple[tuple[int, int, bool, int], ...], moved: Callable[[int], int]
 ) -> Code:
-    """The code with `shift` imports more before the functions that it calls."""
-    if not shift:
-        return code
+    """The code with its calls renumbered."""
     parts: list[bytes] = []
     at = 0
     for offset, width, is_type, target in sites:
-        if not is_type and target >= imports:
-            parts += (code.body[at:offset], uleb(target + shift))
+        if not is_type:
+            parts += (code.body[at:offset], uleb(moved(target)))
             at = offset + width
     parts.append(code.body[at:])
     return Code(code.type, b"".join(parts))

@@ -13,7 +13,7 @@ from cupcake.engine.api import compile_policy
 from cupcake.engine.artifact import Artifact
 from cupcake.engine.wasm.decode import decode
 from cupcake.engine.wasm.image import INDEX_FILE, RUNTIME_FILE, build_image, make_index
-from cupcake.engine.wasm.split import CORE_PAGES, shipped_core
+from cupcake.engine.wasm.split import SHARED, shipped_core
 
 RUNTIME = Path(__file__).resolve().parents[2] / "engine" / "runtime"
 ABI_FUNCTIONS = {
@@ -64,14 +64,20 @@ def test_the_linked_module_imports_only_from_env(artifact: Artifact) -> None:
     }
 
 
-def test_the_policy_module_imports_memory_and_table_of_exactly_its_core(artifact: Artifact) -> None:
+def test_the_policy_module_imports_from_exactly_its_core(artifact: Artifact) -> None:
     core = shipped_core()
     assert [(i.module, i.name) for i in decode(artifact.wasm_owned).imports] == [
-        (core.namespace, "memory"),
-        (core.namespace, "table"),
+        (core.namespace, "abort"),
+        (core.namespace, "host"),
     ]
     assert artifact.core == core.wasm
-    assert decode(core.wasm).memories[0].minimum == CORE_PAGES
+
+
+def test_the_core_takes_from_the_policy_what_the_policy_shares(artifact: Artifact) -> None:
+    exports = [e.name for e in decode(artifact.wasm_owned).exports]
+    imports = decode(shipped_core().wasm).imports
+    assert tuple(i.name for i in imports) == SHARED
+    assert set(SHARED) < set(exports)
 
 
 def test_no_two_data_segments_overlap(artifact: Artifact) -> None:
