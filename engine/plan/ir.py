@@ -239,7 +239,7 @@ class NotStmt:
 
 @dataclass(frozen=True, slots=True)
 class ObjectInsertOnceStmt:
-    """Inserts; when the key is there with a different value: eval_conflict_error."""
+    """Inserts; when the key is there with a different value: eval_conflict_error "object keys must be unique"."""
 
     key: Operand
     value: Operand
@@ -352,7 +352,7 @@ class Func:
     """A planned rule or user function. params[0:2] are input and data; `result` is the local returned.
     `path`: ("g0", "a", "p") with the generation first, for CallDynamicStmt.
     A Func with exactly two params is pure in (input, data) and memoized per evaluation by codegen.
-    `conflict`: text of the eval_conflict_error that its AssignVarOnceStmt/ObjectInsertOnceStmt raise."""
+    `conflict`: text of the eval_conflict_error that its AssignVarOnceStmt raises."""
 
     name: str
     params: tuple[Local, ...]
@@ -401,7 +401,7 @@ class ConstArray:
     items: tuple[Const, ...]
 
 
-Const: TypeAlias = None | bool | str | ConstNumber | ConstArray | ConstObject | ConstSet
+Const: TypeAlias = bool | str | ConstNumber | ConstArray | ConstObject | ConstSet | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,3 +248,64 @@ def test_an_aggregation_written_otherwise_is_honoured_as_written(change: tuple[s
     assert source != AGGREGATION
     modules = {"e.rego": source, **policies(3, "pre"), **policies(2, "post")}
     both(modules, {"event": "pre", "tool": "Bash"})
+
+
+INLINE = """
+package cupcake.system
+
+evaluate := {"denials": denials}
+
+denials := [d |
+    found := [v | walk(data.cupcake.policies, [p, v]); "deny" == p[count(p) - 1]]
+    some s in found
+    some d in s
+]
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "prefix"),
+    [
+        (AGGREGATION, "policies"),
+        (
+            AGGREGATION.replace("verb_sets", "xs").replace("path", "at").replace("value", "v"),
+            "policies",
+        ),
+        (AGGREGATION.replace("cupcake.policies", "cupcake.global.policies"), "global.policies"),
+        (AGGREGATION.replace("some verb_set in", "some _, verb_set in"), "policies"),
+    ],
+    ids=["stock", "other names", "global", "key ignored"],
+)
+def test_the_stock_aggregation_is_recognised(source: str, prefix: str) -> None:
+    modules = {"e.rego": source, **policies(3, "pre"), **policies(2, "post")}
+    modules = {
+        name: text.replace("package cupcake.policies", f"package cupcake.{prefix}")
+        for name, text in modules.items()
+    }
+    event = {"event": "pre", "tool": "Bash"}
+    assert len(both(modules, event)["denials"]) == 3
+    machine = build(modules, index=True)
+    machine.run("cupcake/system/evaluate", from_json(event))
+    assert f'g0.data.cupcake.{prefix}//"deny"' in machine.calls
+    assert not [name for name in machine.calls if "post" in name]
+
+
+def test_an_aggregation_without_a_helper_function_stays_right() -> None:
+    modules = {"e.rego": INLINE, **policies(3, "pre"), **policies(2, "post")}
+    assert len(both(modules, {"event": "pre", "tool": "Bash"})["denials"]) == 3
+
+
+def test_a_mocked_policy_is_walked_as_written() -> None:
+    source = (
+        AGGREGATION
+        + """
+mocked := evaluate with data.cupcake.policies.pre0 as {"deny": ["m"]}
+"""
+    )
+    source = source.replace("evaluate := decision_set if", "real := decision_set if").replace(
+        "mocked := evaluate with", "evaluate := x if x := real with"
+    )
+    modules = {"e.rego": source, **policies(2, "pre")}
+    denials = both(modules, {"event": "pre", "tool": "Bash"})["denials"]
+    assert denials[0] == "m"
+    assert denials[1]["id"] == "pre1"
