@@ -220,6 +220,18 @@ class Evaluator:
             raise BadEvent(f"the event is not JSON: {error}") from None
         return self._judge(chosen, parsed, event_names(parsed)).final.tagged()
 
+    def rehearse(self, event: bytes) -> None:
+        """Evaluate every layer of every harness on `event`, routed or not and without running signals.
+
+        For a builder, before a build takes effect: raises EvaluationError when a module cannot judge at all
+        (limits, conflicts, no result). What it decides does not matter."""
+        parsed = parse_event(event)
+        for harness, layers in self._layers.items():
+            enriched = enrich_event(harness, clean_event(harness, parsed)[0], self.root)
+            for layer in layers:
+                if layer.policy is not None:
+                    layer.judge(enriched)
+
     def _judge(self, harness: str, parsed: dict[str, Any], names: tuple[str, ...]) -> _Judged:
         layers = self._layers.get(harness)
         if layers is None:
@@ -305,15 +317,19 @@ class _LoadedLayer:
             timings["signals"] = (
                 timings.get("signals", 0) + (time.perf_counter_ns() - begin) // 1000
             )
+        begin = time.perf_counter_ns()
+        decisions = self.judge(document)
+        timings["evaluate"] = timings.get("evaluate", 0) + (time.perf_counter_ns() - begin) // 1000
+        return decisions
+
+    def judge(self, document: dict[str, Any]) -> DecisionSet:
+        """One run of the module over an input that is complete but for the configuration."""
         if self._params and "tool_input" in document:
             document = {**document, "params": document["tool_input"]}
         if self._builtin_config:
             document = {**document, "builtin_config": self._builtin_config}
         assert self.policy is not None
-        begin = time.perf_counter_ns()
-        raw = self.policy.evaluate_json(self._layer.entrypoint, encode(document))
-        timings["evaluate"] = timings.get("evaluate", 0) + (time.perf_counter_ns() - begin) // 1000
-        return self._read(raw)
+        return self._read(self.policy.evaluate_json(self._layer.entrypoint, encode(document)))
 
     def unrouted(self, decisions: DecisionSet, routed: tuple[RoutedPolicy, ...]) -> list[str]:
         """One warning for each decision of a policy that was not routed for this event."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cupcake.engine.errors import BadEvent, BuildFailed, LoadError
+from cupcake.engine.errors import BadEvent, BuildFailed, EvaluationError, LoadError
 from cupcake.engine.evaluate import Evaluator, compile_project, failure_answer, load_compiled
 from cupcake.engine.harness.answer import with_notice
 from cupcake.engine.policy.discovery import read_sources
@@ -230,3 +230,28 @@ def test_a_notice_is_added_to_an_answer_once(evaluator: Evaluator) -> None:
     answer = with_notice(evaluator.answer("claude", json.dumps(LS).encode()), "old policies decide")
     assert json.loads(answer.response) == {"systemMessage": "old policies decide"}
     assert with_notice(answer, "again") == answer
+
+
+def test_a_rehearsal_runs_every_module_and_no_signal(
+    make_evaluator: Callable[..., Evaluator], tmp_path: Path
+) -> None:
+    signal = HEAD.replace("}}", ', required_signals: ["mark"]}}', 1) % "s"
+    files = {
+        FILE: POLICY,
+        ".cupcake/policies/claude/s.rego": signal
+        + 'add_context contains "x" if input.signals.mark\n',
+        ".cupcake/rulebook.yml": "signals: {mark: {command: touch $ROOT/ran}}\n",
+    }
+    evaluator = make_evaluator(files)
+    evaluator.rehearse(json.dumps(LS).encode())
+    assert not (tmp_path / "ran").exists()
+    evaluator.answer("claude", json.dumps(LS).encode())
+    assert (tmp_path / "ran").exists()
+    broken = (
+        HEAD % "b"
+        + "v := 1 if input.tool_name\n\nv := 2 if input.tool_input\n\ndeny contains {} if v == 3\n"
+    )
+    with pytest.raises(EvaluationError, match="eval_conflict_error"):
+        make_evaluator({".cupcake/policies/claude/b.rego": broken}).rehearse(
+            json.dumps(LS).encode()
+        )
