@@ -54,12 +54,16 @@ _HOST = FuncType((op.I32,) * (2 + MAX_HOST_ARGS), (op.I32,))
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """`wasm`: the runtime as a module; `positions`: where each of its functions stands in the table; `data`: its data,
-    which the policy's module carries."""
+    """`wasm`: the runtime as a module; `positions`: where each of its functions stands in the shared table; `data`: its
+    data, which the policy's module carries.
+
+    Filling a shared table costs 65 ns an entry and instance, a table of the core's own nothing (wasmtime fills it when it
+    is used). So the builtins, which are many, are `grouped` in one of its own, and reached by one function an arity."""
 
     wasm: bytes
     namespace: str
     positions: Mapping[str, int]
+    grouped: Mapping[str, int]
     types: Mapping[str, FuncType]
     table_size: int
     data: tuple[DataSegment, ...]
@@ -94,7 +98,18 @@ def core_module(image: RuntimeImage) -> Core:
     ]
     functions |= {name: moved(index) for name, index in image.funcs.items()}
     start = max((t.limits.minimum for t in module.tables), default=1)
-    names = sorted(functions)
+    signatures = {n: host_calls[n] if n in host_calls else image.signature(n) for n in functions}
+    grouped = sorted(
+        n
+        for n in functions
+        if n.startswith("bi_") and signatures[n] == value_type(len(signatures[n].params))
+    )
+    for arity in sorted({len(signatures[n].params) for n in grouped}):
+        functions[_group(arity)] = 2 + len(codes)
+        signatures[_group(arity)] = value_type(arity + 1)
+        of = value_type(arity)
+        codes.append(Code(type_index(value_type(arity + 1)), _group_call(arity, type_index(of))))
+    names = sorted(set(functions) - set(grouped))
     size = start + len(names)
     wasm = encode(
         replace(
@@ -107,11 +122,13 @@ def core_module(image: RuntimeImage) -> Core:
                 Import("policy", "host", "func", type_index(_HOST)),
             ),
             codes=tuple(codes),
-            tables=(),
+            tables=(TableType(op.FUNCREF, Limits(len(grouped), len(grouped))),),
             memories=(),
             start=None,
             exports=tuple(Export(name, "func", functions[name]) for name in CORE_EXPORTS),
             elements=(
+                # First: behind a segment of an imported table wasmtime fills tables at once.
+                ElementSegment(0, tuple(functions[name] for name in grouped), table=1),
                 *(replace(e, funcs=tuple(map(moved, e.funcs))) for e in module.elements),
                 ElementSegment(start, tuple(functions[name] for name in names)),
             ),
@@ -123,7 +140,8 @@ def core_module(image: RuntimeImage) -> Core:
         wasm=wasm,
         namespace=core_namespace(wasm),
         positions={name: start + i for i, name in enumerate(names)},
-        types={n: host_calls[n] if n in host_calls else image.signature(n) for n in names},
+        grouped={name: i for i, name in enumerate(grouped)},
+        types=signatures,
         table_size=size,
         data=module.data,
     )
@@ -179,11 +197,14 @@ def policy_module(generated: Generated, core: Core) -> bytes:
         wanted = FuncType((op.I32,) * f.params, (op.I32,) * f.results)
         codes.append(Code(type_index(wanted), b"".join(parts)))
     for symbol in called:
-        position = core.positions.get(symbol)
-        if position is None:
+        of = core.types.get(symbol)
+        if of is None:
             raise LinkError(f"runtime.wasm has no function {symbol!r}: rebuild the runtime")
-        signature = type_index(core.types[symbol])
-        codes.append(Code(signature, _gate(position, signature, core.types[symbol])))
+        number, target = core.grouped.get(symbol), symbol
+        if number is not None:
+            target = _group(len(of.params))
+        gate = _gate(len(of.params), core.positions[target], type_index(core.types[target]), number)
+        codes.append(Code(type_index(of), gate))
     # The policy's own functions, numbered from `table_base` as in the linked module.
     own_size = generated.table_base + len(generated.table)
     pages = generated.heap_start // PAGE + 1 + HEADROOM
@@ -231,14 +252,32 @@ def _host_call(name: str) -> bytes:
     return b"".join((*parts, bytes((op.CALL, 1, op.END))))
 
 
-def _gate(position: int, signature: int, of: FuncType) -> bytes:
-    """A function that passes its arguments on to one of the core's. An indirect call is a dozen instructions of native
-    code and several branches: they are made once a function here instead of once a call."""
-    arguments = b"".join(bytes((op.LOCAL_GET,)) + uleb(i) for i in range(len(of.params)))
-    indirect = (
-        bytes((op.I32_CONST,)) + sleb(position) + bytes((op.CALL_INDIRECT,)) + uleb(signature)
-    )
-    return b"\0" + arguments + indirect + b"\0" + bytes((op.END,))
+def _gate(arity: int, position: int, signature: int, number: int | None) -> bytes:
+    """A function that passes its arguments on to one of the core's; behind them `number`, when it is one of a group. An
+    indirect call is a dozen instructions of native code and several branches: they are made once a function here
+    instead of once a call."""
+    parts = [b"\0", *(bytes((op.LOCAL_GET, i)) for i in range(arity))]
+    if number is not None:
+        parts.append(bytes((op.I32_CONST,)) + sleb(number))
+    parts += [
+        bytes((op.I32_CONST,)),
+        sleb(position),
+        bytes((op.CALL_INDIRECT,)),
+        uleb(signature),
+        b"\0",
+    ]
+    return b"".join((*parts, bytes((op.END,))))
+
+
+def _group(arity: int) -> str:
+    """Name of the function that reaches the grouped builtins of an arity."""
+    return f"group:{arity}"
+
+
+def _group_call(arity: int, signature: int) -> bytes:
+    """(arguments, number) -> what the builtin of this number gives."""
+    arguments = b"".join(bytes((op.LOCAL_GET, i)) for i in range(arity + 1))
+    return b"\0" + arguments + bytes((op.CALL_INDIRECT,)) + uleb(signature) + bytes((1, op.END))
 
 
 def _reached(generated: Generated) -> list[Assembled]:
