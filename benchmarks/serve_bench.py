@@ -100,9 +100,7 @@ def round_trip(scale: float) -> list[Result]:
     ]
 
 
-async def flood(
-    stage: Stage, requests: int, in_flight: int, client: AsyncClient | None = None
-) -> tuple[Counter[str], float]:
+async def flood(stage: Stage, requests: int, in_flight: int) -> tuple[Counter[str], float]:
     """(verdicts, seconds). Half of the events must be denied; a wrong answer is counted as such."""
     bad, good = stage.bash("rm -rf /"), stage.bash("ls -la")
     verdicts: Counter[str] = Counter()
