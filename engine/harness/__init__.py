@@ -1,0 +1,1 @@
+"""The harnesses' own languages: events in, answers out. Pure."""
