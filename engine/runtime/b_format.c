@@ -27,6 +27,7 @@ static b_arg_kind classify(rt_v v, rt_v *text, double *real) {
         }
         if (digits_only) return B_ARG_BIG;
         *real = rt_num_to_double(v);
+        if (*real == 0 && rt_str(*text)[0] == '-') *real = -0.0;
         return __builtin_isfinite(*real) ? B_ARG_FLOAT : B_ARG_TEXT;
     }
     if (rt_tag(v) == RT_STRING) {
@@ -69,7 +70,7 @@ static bool format_text(rt_sb *out, b_spec *spec, rt_v text, uint32_t verb) {
     rt_sb_init(&sb, 2 * (size_t)(end - at) + 8);
     switch (verb) {
     case 'v':
-        if (spec->sharp) {
+        if (spec->go_syntax) {
             b_sb_quoted(&sb, at, (size_t)(end - at));
             pad(out, spec, rt_sb_string(&sb), false);
             return true;
@@ -91,7 +92,7 @@ static bool format_text(rt_sb *out, b_spec *spec, rt_v text, uint32_t verb) {
             b_sb_quoted(&sb, at, (size_t)(end - at));
         }
         rt_v quoted = rt_sb_string(&sb);
-        if (spec->plus) quoted = b_ascii_only(quoted);
+        if (spec->plus && !raw) quoted = b_ascii_only(quoted);
         pad(out, spec, quoted, spec->zero);
         return true;
     }
@@ -119,14 +120,15 @@ static bool format_text(rt_sb *out, b_spec *spec, rt_v text, uint32_t verb) {
 static void print_value(printer *p, b_spec *spec, rt_v v, uint32_t verb);
 
 /* `%!verb(type=value)` */
-static void bad_verb(printer *p, rt_v v, uint32_t verb, const char *type) {
-    b_spec plain = {0};
+static void bad_verb(printer *p, b_spec *spec, rt_v v, uint32_t verb, const char *type) {
     rt_sb_text(p->out, "%!");
     rt_sb_rune(p->out, verb);
     rt_sb_byte(p->out, '(');
-    rt_sb_text(p->out, type);
+    bool big = type[0] == '*'; /* big integers print themselves, by another name and without flags */
+    b_spec plain = {0};
+    rt_sb_text(p->out, big ? "big.Int" : type);
     rt_sb_byte(p->out, '=');
-    print_value(p, &plain, v, 'v');
+    print_value(p, big ? &plain : spec, v, 'v'); /* width and precision stay */
     rt_sb_byte(p->out, ')');
 }
 
@@ -139,12 +141,12 @@ static void print_value(printer *p, b_spec *spec, rt_v v, uint32_t verb) {
         return;
     }
     if (kind == B_ARG_TEXT) {
-        if (!format_text(p->out, spec, text, verb)) bad_verb(p, v, verb, "string");
+        if (!format_text(p->out, spec, text, verb)) bad_verb(p, spec, v, verb, "string");
         return;
     }
     rt_v number = kind == B_ARG_FLOAT ? b_format_float(real, spec, verb) : b_format_integer(v, kind, spec, verb);
     if (!number) {
-        bad_verb(p, v, verb, go_type(kind));
+        bad_verb(p, spec, v, verb, go_type(kind));
         return;
     }
     pad(p->out, spec, number, false);
@@ -260,6 +262,11 @@ static void directive(printer *p, const char **at, const char *end) {
         rt_sb_rune(p->out, verb);
         rt_sb_text(p->out, p->good_number ? "(MISSING)" : "(BADINDEX)");
         return;
+    }
+    if (verb == 'v') {
+        spec.go_syntax = spec.sharp;
+        spec.sharp = false;
+        spec.plus = false;
     }
     print_value(p, &spec, rt_array_at(p->args, p->at++), verb);
 }

@@ -9,6 +9,7 @@ typedef enum { B_ARG_INT, B_ARG_BIG, B_ARG_FLOAT, B_ARG_TEXT } b_arg_kind;
 /* Flags, width and precision of one directive. */
 typedef struct {
     bool sharp, zero, plus, minus, space;
+    bool go_syntax; /* '#' of %#v */
     bool has_width, has_precision;
     int64_t width;
     int64_t precision;

@@ -111,21 +111,22 @@ rt_v b_format_integer(rt_v number, b_arg_kind kind, const b_spec *spec, uint32_t
     rt_sb_big(&digits, &big, base);
     rt_v text = rt_sb_string(&digits);
     size_t len = rt_str_len(text);
-    if (spec->has_precision && spec->precision == 0 && big.len == 0) len = 0;
-    const char *prefix = "";
-    if (verb == 'O') prefix = "0o";
-    if (spec->sharp) {
-        if (verb == 'b') prefix = "0b";
-        if (verb == 'o') prefix = len && rt_str(text)[0] == '0' ? "" : "0";
-        if (verb == 'x') prefix = "0x";
-        if (verb == 'X') prefix = "0X";
-    }
+    if (spec->has_precision && spec->precision == 0 && big.len == 0) return rt_string("", 0); /* not even a sign */
     bool marked = negative || spec->plus || spec->space;
     size_t least = 0;
     if (spec->has_precision) {
         least = (size_t)spec->precision;
     } else if (spec->zero && spec->has_width) {
         least = (size_t)spec->width > marked ? (size_t)spec->width - marked : 0;
+    }
+    const char *prefix = verb == 'O' ? "0o" : "";
+    if (spec->sharp) {
+        if (verb == 'b') prefix = "0b";
+        if (verb == 'x') prefix = "0x";
+        if (verb == 'X') prefix = "0X";
+        bool leading = least > len || rt_str(text)[0] == '0';
+        if (verb == 'o' && !leading) prefix = "0";
+        if (verb == 'O' && !leading) prefix = "0o0";
     }
     rt_sb sb;
     rt_sb_init(&sb, len + 32);
@@ -262,8 +263,9 @@ static void general_form(rt_sb *sb, double value, const b_spec *spec, char lette
         threshold = 6;
         precision = 6;
     }
-    int64_t exponent = d.count ? d.point - 1 : 0;
-    int64_t digits = spec->sharp ? precision : (int64_t)d.count;
+    int64_t exponent = d.count ? d.point - 1 : -1;
+    int64_t digits = (int64_t)d.count;
+    if (spec->sharp && digits < precision) digits = precision; /* zeros behind the shortest digits */
     if (exponent < -4 || exponent >= threshold) {
         exponent_form(sb, d, digits > 0 ? digits - 1 : 0, spec->sharp, letter);
         return;
