@@ -107,10 +107,11 @@ class BodyPlanner(UnificationPlanner):
     # -- negation and every
 
     def _not(self, expr: ast.Expr) -> None:
+        kind = self._outside(expr.kind)
         saved = dict(self.env)
         place = self.place
         mark = self.capture()
-        self._kind(expr.kind)
+        self._kind(kind)
         if not self.scanning(mark):
             block = self.finish(mark)
             self.env = saved
@@ -125,6 +126,43 @@ class BodyPlanner(UnificationPlanner):
         self.emit(ir.ResetLocalStmt(found, place))
         self.block(block)
         self.emit(ir.IsUndefinedStmt(found, place))
+
+    def _outside(self, kind: ast.ExprKind) -> ast.ExprKind:
+        """Plans what `not` does not cover: as in OPA, arguments of the call, operands of refs and members of
+        collections are evaluated before it, so that the expression is undefined where they are."""
+        match kind:
+            case ast.Unify():
+                return ast.Unify(self._side(kind.lhs), self._side(kind.rhs))
+            case ast.Call(operator=ast.Ref(terms=(ast.Var(name="equal"),)), args=(lhs, rhs)):
+                return ast.Call(kind.operator, (self._side(lhs), self._side(rhs)), kind.loc)
+            case ast.Call():
+                return ast.Call(
+                    kind.operator, tuple(self._held(arg) for arg in kind.args), kind.loc
+                )
+            case ast.Every() | ast.Assign() | ast.SomeDecl() | ast.SomeIn():
+                return kind
+            case _:
+                return self._side(kind)
+
+    def _side(self, term: ast.Term) -> ast.Term:
+        """A term that `not` covers, if it is a ref: only its operands are evaluated before."""
+        if isinstance(term, ast.Ref):
+            head = term.terms[0]
+            if not isinstance(head, ast.Var):
+                head = self._held(head)
+            return ast.Ref((head, *(self._held(key) for key in term.terms[1:])), term.loc)
+        return term if isinstance(term, ast.Var) else self._held(term)
+
+    def _held(self, term: ast.Term) -> ast.Term:
+        """`term` evaluated here: a variable that holds its value."""
+        if is_constant(constant(term)) or self.open_pattern(term):
+            return term
+        if isinstance(term, ast.Var) and term.name not in ("input", "data"):
+            return term
+        held = ast.Var(f"$held{self._fresh}", term.loc)
+        self._fresh += 1
+        self.bind(held, self.term(term))
+        return held
 
     def _every(self, every: ast.Every) -> None:
         domain = self.as_local(self.term(every.domain))
@@ -205,7 +243,7 @@ class BodyPlanner(UnificationPlanner):
         self.scope = inner
         mark = self.capture()
         self._plain(expr)
-        fresh = [name for name in self.env if name not in before and not name.startswith("$step")]
+        fresh = [name for name in self.env if name not in before and not name.startswith("$")]
         many = self.scanning(mark)
         rows = self.local() if many else 0
         if many:
