@@ -308,14 +308,13 @@ class Broker:
                 identity = back.recv(_NOBLOCK)
             except zmq.Again:
                 return
-            frame = back.recv(_NOBLOCK)
             engine = self._engines.get(identity)
-            if back.get(_RCVMORE):
+            frame = back.recv(_NOBLOCK)
+            if engine is None:
+                # A dead engine's last words, or (never from engines of ours) frames out of step: find the next message.
                 while back.get(_RCVMORE):
                     back.recv(_NOBLOCK)
-                if engine is not None:
-                    self._owner.engine_gone(engine, "sent more than one frame")
-            elif engine is not None and engine.state is not EngineState.DEAD:
+            elif engine.state is not EngineState.DEAD:
                 engine.heard = now
                 self._engine_message(engine, frame)
             if not back.get(_EVENTS) & _POLLIN:  # type: ignore[operator]

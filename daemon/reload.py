@@ -42,7 +42,7 @@ class Host(Protocol):
     def requeue(self, request: Request) -> None: ...
     def fail(self, request: Request, code: m.ErrorCode, message: str) -> None: ...
     def engines(self) -> Iterable[Engine]: ...
-    def replace(self, engine: Engine, why: str) -> None: ...
+    def kill(self, engine: Engine, why: str) -> None: ...
     def generation_changed(self) -> None: ...
     def log(self, event: str, **values: object) -> None: ...
 
@@ -80,6 +80,8 @@ class Project:
     """Engines that must still take the current generation; the first of them is at it."""
     rolled_to: int = 0
     """How many engines took it in this roll."""
+    rebuilt_for: int = 0
+    """The generation that was built again because an engine could not load it: once is enough."""
     parked: list[Request] = field(default_factory=list)
     crashes: int = 0
     retry_at: float = 0.0
@@ -378,15 +380,20 @@ class Projects:
         if project is None:
             return
         if error:
-            self._host.log(
-                "load_failed", level="error", root=project.root, pid=engine.pid, error=error
-            )
+            self._host.log("load_failed", level="error", root=project.root, error=error)
             if generation != project.generation:
                 return
             if project.rolling and not project.rolled_to and project.previous[0]:
                 self._roll_back(project, error)
-            else:
-                self._host.replace(engine, error)
+                return
+            if project.rolling:
+                # Others have it: this one must not go on with an older one.
+                self._host.kill(engine, error)
+            if project.rebuilt_for != generation:
+                # Somebody emptied the cache, or the disk lied: the sources still stand.
+                project.rebuilt_for = project.generation
+                project.digest = ""
+                self._enqueue(project)
             return
         if (
             project.rolling
@@ -453,6 +460,8 @@ class Projects:
                 notices = (text,)
             else:
                 failure = text
+        if engine.state not in _LIVE:
+            return False  # it leaves: its requests go to others
         take = wire.Take(project.root, project.generation, project.directory, failure, notices)
         if not self._host.tell(engine, take.encode()):
             return False

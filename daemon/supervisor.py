@@ -11,7 +11,10 @@ import os
 import queue
 import selectors
 import signal
+import sys
 import time
+import traceback
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -37,6 +40,8 @@ from cupcake.daemon.snapshot import folder_of
 from cupcake.daemon.watch import Watcher
 
 _HIGH_WATER = 1000
+_MOST_FAULTS = 10
+_FAULT_PERIOD = 30.0
 _GLOBAL = ""
 """The watcher's name of the global layer's folder; projects are named by their root."""
 
@@ -64,6 +69,7 @@ class Supervisor:
         self._reloads_open = 0
         self._posted: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
         self._global_digest: str | None = ""
+        self._inode = 0
         self._next_beat = 0.0
         self._next_chore = 0.0
 
@@ -95,8 +101,12 @@ class Supervisor:
     def _open(self, stack: contextlib.ExitStack) -> None:
         config = self._config
         timing = config.timing
+        # The watcher's thread hashes files: it must hand over soon when a request comes.
+        stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(0.0005)
         previous = os.umask(0o077 if config.group is None else 0o007)
         stack.callback(os.umask, previous)
+        stack.callback(self._remove_sockets)
         context = stack.enter_context(_Context())
         front, back = context.socket(zmq.ROUTER), context.socket(zmq.ROUTER)
         for s in (front, back):
@@ -162,7 +172,29 @@ class Supervisor:
         )
         stack.callback(self._watcher.stop)
 
+    def _remove_sockets(self) -> None:
+        """After closing; only what is still ours."""
+        if self._inode and endpoint.inode(self._config.socket) == self._inode:
+            for path in (self._config.socket, self._config.engine_endpoint):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
     def _loop(self) -> None:
+        """A fault of ours in one turn must not end everybody's service, but neither may it go on for ever."""
+        faults: deque[float] = deque(maxlen=_MOST_FAULTS)
+        while not self._stop_now:
+            try:
+                self._turns()
+            except Exception as error:
+                now = self._clock()
+                self._log("fault", level="error", error=repr(error), trace=traceback.format_exc())
+                faults.append(now)
+                if len(faults) == _MOST_FAULTS and now - faults[0] < _FAULT_PERIOD:
+                    raise DaemonError(
+                        f"too many internal faults, the last: {error!r}; see the log"
+                    ) from error
+
+    def _turns(self) -> None:
         front, back, broker = self._front, self._back, self._broker
         poll, clock = self._poller.poll, self._clock
         while not self._stop_now:
@@ -424,8 +456,8 @@ class Supervisor:
     def engines(self) -> Iterable[Engine]:
         return list(self._broker.engines)
 
-    def replace(self, engine: Engine, why: str) -> None:
-        self._fleet.replace(engine, why)
+    def kill(self, engine: Engine, why: str) -> None:
+        self._fleet.kill(engine, why)
 
     def generation_changed(self) -> None:
         self._broker.quarantine.clear()

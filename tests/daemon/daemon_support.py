@@ -85,6 +85,7 @@ def start(folder: Path, *, environment: dict[str, str] | None = None, timing: di
         "engines": 2,
         "engine_module": str(TINY),
         "verbose": True,
+        "standby_builder": False,
         "timing": {
             "heartbeat": 0.1,
             "hung_after": 0.6,

@@ -67,6 +67,13 @@ def test_what_a_killed_daemon_left_is_replaced_and_its_engines_are_gone(tmp_path
         assert isinstance(answer, m.Answer) and answer.verdict == "deny"
 
 
+def test_a_daemon_that_stopped_leaves_no_socket(tmp_path: Path) -> None:
+    with daemon_in(tmp_path, engines=1, standby_builder=True) as daemon:
+        daemon.process.terminate()
+        assert daemon.wait_for_exit() == 0
+    assert [p.name for p in daemon.socket.parent.iterdir()] == ["d.sock.lock"]
+
+
 def test_a_drain_finishes_what_was_accepted_and_refuses_the_rest(tmp_path: Path) -> None:
     root = project(tmp_path, "sleep slow 0.4")
     with daemon_in(tmp_path) as daemon, Talk(daemon) as talk:

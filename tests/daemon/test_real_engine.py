@@ -40,7 +40,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """One daemon for the whole file: what a broken project does must not reach the next one."""
     folder = tmp_path_factory.mktemp("real")
     timing = {"hung_after": 5.0}
-    with daemon_in(folder, engine_module="cupcake.daemon.evaluation", timing=timing) as daemon:
+    with daemon_in(
+        folder, engine_module="cupcake.daemon.evaluation", timing=timing, standby_builder=True
+    ) as daemon:
         yield daemon
 
 

@@ -221,3 +221,15 @@ def test_a_change_of_the_global_layer_reaches_every_project(tmp_path: Path) -> N
         time.sleep(0.3)
         (layer / "g.rego").write_text("deny universal\n")
         until(lambda: denies(talk, root, "universal"), "the edit of the global layer")
+
+
+def test_a_cache_that_was_emptied_is_filled_again_when_an_engine_needs_it(tmp_path: Path) -> None:
+    root = project(tmp_path, "deny one")
+    with daemon_in(tmp_path, engines=1) as daemon, Talk(daemon) as talk:
+        assert denies(talk, root, "one")
+        shutil.rmtree(tmp_path / "cache")
+        os.kill(talk.status()["engines"][0]["pid"], signal.SIGKILL)
+        # Until it is there again everything is refused; then it is as before.
+        until(lambda: not denies(talk, root, "two"), "the rebuilt generation")
+        assert denies(talk, root, "one")
+        assert generation(talk, root, "one").generation == 2
