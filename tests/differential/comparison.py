@@ -1,0 +1,212 @@
+"""Run one program with our engine and with OPA, and say where the two differ. Shrink a program that does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from reference import MISSING, TOO_SLOW, Fault, Outcome, Reference
+
+from cupcake.engine import compile_policy, load
+from cupcake.engine.errors import CompileErrors, EvaluationError
+from cupcake.engine.vm import UNDEFINED, Limits
+
+LIMITS = Limits(memory_bytes=256 << 20, seconds=10.0)
+# Where OPA gives up for reasons of its own, and no comparison makes sense.
+_NOT_COMPARED = ("eval_cancel_error",)
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """`package` is its path with dots, without `data`; a rule may hold several lines."""
+
+    package: str
+    imports: tuple[str, ...]
+    rules: tuple[str, ...]
+
+    def text(self) -> str:
+        return "\n".join([f"package {self.package}", *self.imports, *self.rules]) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    modules: tuple[Module, ...]
+    data: dict[str, Any]
+    input: Any
+    paths: tuple[str, ...]
+    strict: bool = False
+
+    def texts(self) -> dict[str, str]:
+        return {f"m{i}": m.text() for i, m in enumerate(self.modules)}
+
+    def show(self) -> str:
+        parts = [f"# m{i}\n{m.text()}" for i, m in enumerate(self.modules)]
+        given = "none" if self.input is MISSING else json.dumps(self.input, ensure_ascii=False)
+        parts += [f"data: {json.dumps(self.data, ensure_ascii=False)}", f"input: {given}"]
+        return "\n".join([*parts, f"strict: {self.strict}"])
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    path: str
+    ours: object
+    theirs: object
+
+    def kind(self) -> tuple[str, ...]:
+        """What shrinking must keep."""
+        return (*_kind(self.ours), *_kind(self.theirs))
+
+
+def _kind(outcome: object) -> tuple[str, ...]:
+    match outcome:
+        case ("error", code, _):
+            return ("error", str(code))
+        case (word, *_):
+            return (str(word),)
+        case _:
+            return ("?",)
+
+
+def canonical(value: object) -> str:
+    """Equal texts for equal JSON values: numbers by value."""
+    match value:
+        case bool() | None:
+            return json.dumps(value)
+        case int() | float() | Decimal():
+            number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+            return str(number.normalize()) if number else "0"
+        case str():
+            return json.dumps("".join("\ufffd" if 0xD800 <= ord(c) < 0xE000 else c for c in value))
+        case list():
+            return "[" + ",".join(map(canonical, value)) + "]"
+        case dict():
+            pairs = sorted((canonical(k), canonical(v)) for k, v in value.items())
+            return "{" + ",".join(f"{k}:{v}" for k, v in pairs) + "}"
+    raise TypeError(type(value).__name__)
+
+
+def ours(program: Program) -> list[Fault] | dict[str, Outcome]:
+    try:
+        artifact = compile_policy(program.texts(), program.data, list(program.paths))
+    except CompileErrors as e:
+        return [Fault(d.code, d.row, d.message, d.file) for d in e.diagnostics]
+    policy = load(artifact, limits=LIMITS, quick=True)
+    given = UNDEFINED if program.input is MISSING else program.input
+    found: dict[str, Outcome] = {}
+    for path in program.paths:
+        try:
+            value = policy.evaluate(path, given, strict_builtin_errors=program.strict)
+            found[path] = ("undefined", None) if value is UNDEFINED else ("value", value)
+        except EvaluationError as e:
+            found[path] = ("error", e.code, e.message)
+    return found
+
+
+def without_faults(program: Program, reference: Reference, tries: int = 12) -> Program:
+    """The program without the rules that OPA refuses."""
+    for _ in range(tries):
+        found = reference.run(program.texts(), program.data, program.input, [], program.strict)
+        if not isinstance(found, list):
+            return program
+        for fault in found:
+            if fault.file:
+                program = _without_row(program, int(fault.file[1:]), fault.row)
+    return program
+
+
+def _without_row(program: Program, number: int, row: int) -> Program:
+    """Empty the rule at a row; rows of the other rules stay where they are."""
+    module = program.modules[number]
+    at = 2 + len(module.imports)
+    rules = list(module.rules)
+    for i, rule in enumerate(rules):
+        height = rule.count("\n") + 1
+        if at <= row < at + height:
+            rules[i] = "\n" * (height - 1)
+        at += height
+    return _with(program, number, replace(module, rules=tuple(rules)))
+
+
+def _same(a: Outcome, b: Outcome) -> bool:
+    if a[0] != b[0]:
+        return False
+    if a[0] == "error":
+        return bool(a[1] == b[1])
+    return canonical(a[1]) == canonical(b[1])
+
+
+def differences(program: Program, reference: Reference) -> list[Difference]:
+    """Each path whose outcome differs; one with path "" when one of the two refuses the program or fails otherwise."""
+    theirs = reference.run(
+        program.texts(), program.data, program.input, list(program.paths), program.strict
+    )
+    if isinstance(theirs, dict) and TOO_SLOW in theirs.values():
+        return []
+    try:
+        mine = ours(program)
+    except Exception as e:
+        return [Difference("", ("crash", f"{type(e).__name__}: {e}"), ("fine", None))]
+    if isinstance(theirs, list) or isinstance(mine, list):
+        first = _first(mine)
+        second = _first(theirs)
+        return [] if first[:2] == second[:2] else [Difference("", first, second)]
+    return [
+        Difference(path, mine[path], theirs[path])
+        for path in program.paths
+        if not _same(mine[path], theirs[path]) and theirs[path][1] not in _NOT_COMPARED
+    ]
+
+
+def _first(found: list[Fault] | dict[str, Outcome]) -> tuple[str, str, str]:
+    if isinstance(found, list):
+        codes = sorted({f"{f.code}" for f in found})
+        return ("refused", codes[0], "; ".join(f"{f.row}: {f.code}: {f.message}" for f in found))
+    return ("accepted", "", "")
+
+
+def shrink(program: Program, reference: Reference, kind: tuple[str, ...], path: str) -> Program:
+    """The program without the rules, modules, lines and documents that the difference does not need."""
+
+    def still(candidate: Program) -> bool:
+        return any(d.path == path and d.kind() == kind for d in differences(candidate, reference))
+
+    progress = True
+    while progress:
+        progress = False
+        for candidate in _smaller(program):
+            if still(candidate):
+                program, progress = candidate, True
+                break
+    return program
+
+
+def _smaller(program: Program) -> Iterator[Program]:
+    for i, module in enumerate(program.modules):
+        if len(program.modules) > 1:
+            yield replace(program, modules=program.modules[:i] + program.modules[i + 1 :])
+        for j, rule in enumerate(module.rules):
+            less = module.rules[:j] + module.rules[j + 1 :]
+            yield _with(program, i, replace(module, rules=less))
+            lines = rule.split("\n")
+            for k in range(len(lines)):
+                if len(lines) > 1:
+                    fewer = "\n".join(lines[:k] + lines[k + 1 :])
+                    rules = (*module.rules[:j], fewer, *module.rules[j + 1 :])
+                    yield _with(program, i, replace(module, rules=rules))
+        for j in range(len(module.imports)):
+            rest = module.imports[:j] + module.imports[j + 1 :]
+            yield _with(program, i, replace(module, imports=rest))
+    if isinstance(program.input, dict):
+        for key in program.input:
+            yield replace(program, input={k: v for k, v in program.input.items() if k != key})
+    for key, document in program.data.items():
+        for inner in document:
+            rest_of = {k: v for k, v in document.items() if k != inner}
+            yield replace(program, data={**program.data, key: rest_of})
+
+
+def _with(program: Program, i: int, module: Module) -> Program:
+    return replace(program, modules=(*program.modules[:i], module, *program.modules[i + 1 :]))

@@ -1,0 +1,53 @@
+"""Compare many random programs with OPA and show each difference shrunk. On demand:
+
+python tests/differential/explore.py [--first SEED] [--count N] [--most DIFFERENCES]
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import sys
+import time
+from collections.abc import Callable
+
+from comparison import differences, shrink, without_faults
+from random_programs import program
+from reference import executable, running
+
+
+def main(argv: list[str], say: Callable[[str], object] = print) -> int:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--first", type=int, default=0)
+    options.add_argument("--count", type=int, default=300)
+    options.add_argument("--most", type=int, default=10, help="shrink and show at most so many")
+    chosen = options.parse_args(argv)
+    opa = executable()
+    if opa is None:
+        say("no opa 1.7 executable on the path to compare with")
+        return 2
+    start = time.perf_counter()
+    kinds: collections.Counter[tuple[str, ...]] = collections.Counter()
+    with running(opa) as reference:
+        for seed in range(chosen.first, chosen.first + chosen.count):
+            source = program(seed)
+            found = differences(source, reference)
+            if not found:
+                source = without_faults(source, reference)
+                found = differences(source, reference)
+            if not found:
+                continue
+            first = next((d for d in found if d.path.count("/") or not d.path), found[0])
+            kinds[first.kind()] += 1
+            if sum(kinds.values()) <= chosen.most:
+                small = shrink(source, reference, first.kind(), first.path)
+                again = next(d for d in differences(small, reference) if d.path == first.path)
+                say(f"==== seed {seed} path {first.path}\n{small.show()}")
+                say(f"ours:   {str(again.ours)[:600]}\ntheirs: {str(again.theirs)[:600]}\n")
+                sys.stdout.flush()
+    say(f"{sum(kinds.values())} of {chosen.count} differ in {time.perf_counter() - start:.1f} s: {dict(kinds)}")
+    return 1 if kinds else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
