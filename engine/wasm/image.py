@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import TypeAlias
 
 from cupcake.engine.wasm.decode import decode, references
@@ -116,9 +115,11 @@ def runtime_image() -> RuntimeImage:
 
 def main() -> int:
     """Write the index beside `runtime.wasm` of a source tree."""
-    folder = Path(str(resources.files("cupcake.engine.runtime")))
-    (folder / INDEX_FILE).write_bytes(make_index((folder / RUNTIME_FILE).read_bytes()))
-    print(f"wrote {folder / INDEX_FILE}")
+    folder = resources.files("cupcake.engine.runtime")
+    target = str(folder / INDEX_FILE)
+    with open(target, "wb") as f:
+        f.write(make_index((folder / RUNTIME_FILE).read_bytes()))
+    print(f"wrote {target}")
     return 0
 
 
