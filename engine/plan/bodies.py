@@ -131,6 +131,10 @@ class BodyPlanner(UnificationPlanner):
         """Plans what `not` does not cover: as in OPA, arguments of the call, operands of refs and members of
         collections are evaluated before it, so that the expression is undefined where they are."""
         match kind:
+            case ast.Unify(rhs=ast.Call() as call):
+                # `not f(x, y)` with the output captured by y comes as `y = f(x)`; it covers the call
+                args = tuple(self._held(arg) for arg in call.args)
+                return ast.Unify(self._side(kind.lhs), ast.Call(call.operator, args, call.loc))
             case ast.Unify():
                 return ast.Unify(self._side(kind.lhs), self._side(kind.rhs))
             case ast.Call(operator=ast.Ref(terms=(ast.Var(name="equal"),)), args=(lhs, rhs)):

@@ -94,6 +94,7 @@ CASES: dict[str, tuple[str, Any]] = {
     "not does not cover a searched collection": ("x if not 1 in input.none", UNDEFINED),
     "not does not cover members": ("x if not [input.none] == [1]", UNDEFINED),
     "not does not cover operands of refs": ("x if not input.list[input.none]", UNDEFINED),
+    "not covers a call with its output captured": ("f(1) := 1\nx if not f(input.n, 1)", True),
     "not covers the call itself": ("f(1) := 1\nx if not f(input.n)", True),
     "every holds": ("x if every v in input.list { v != 3 }", True),
     "every fails": ('x if every v in input.list { v == "a" }', UNDEFINED),
