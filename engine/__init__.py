@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cupcake.engine.api import compile_policy, query
+    from cupcake.engine.api import compile_policy, load, query
     from cupcake.engine.artifact import Artifact
     from cupcake.engine.errors import (
         CompileErrors,
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         EvaluationError,
         LoadError,
     )
-    from cupcake.engine.vm import UNDEFINED, Limits, Policy, load
+    from cupcake.engine.vm import UNDEFINED, Limits, Policy
 
 _HOMES = {
     "compile_policy": "cupcake.engine.api",
@@ -33,7 +33,7 @@ _HOMES = {
     "UNDEFINED": "cupcake.engine.vm",
     "Limits": "cupcake.engine.vm",
     "Policy": "cupcake.engine.vm",
-    "load": "cupcake.engine.vm",
+    "load": "cupcake.engine.api",
 }
 
 __all__ = [

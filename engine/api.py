@@ -7,9 +7,12 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal
 
 from cupcake.engine.artifact import Artifact
+from cupcake.engine.bridge import runtime_builtins
+from cupcake.engine.builtins.libraries import NETWORK, absent_libraries
 from cupcake.engine.builtins.registry import REGISTRY
 from cupcake.engine.builtins.types import ANY, Builtin
 from cupcake.engine.builtins.values import RegoObject, RegoSet, Value, pairs, rego_object, rego_set
@@ -19,7 +22,8 @@ from cupcake.engine.plan.constants import constant, is_constant
 from cupcake.engine.plan.planner import plan
 from cupcake.engine.rego.compile import check
 from cupcake.engine.rego.parser import parse_module, parse_query, parse_term
-from cupcake.engine.vm import Limits, load
+from cupcake.engine.vm import Limits, Policy
+from cupcake.engine.vm import load as load_policy
 from cupcake.engine.vm.hostcalls import HostFunction
 from cupcake.engine.vm.policy import UNDEFINED
 from cupcake.engine.wasm.assemble import assemble
@@ -41,8 +45,26 @@ def compile_policy(
         raise EngineError('compile_policy needs at least one entrypoint, such as "example/allow"')
     parsed = [parse_module(text, name, rego_version=rego_version) for name, text in modules.items()]
     base = to_const({} if data is None else data)
-    checked = check(parsed, data_paths=data if isinstance(data, Mapping) else None)
+    checked = check(
+        parsed,
+        data_paths=data if isinstance(data, Mapping) else None,
+        absent=absent_libraries() | {NETWORK},
+    )
     return assemble(plan(checked, [entrypoint_path(e) for e in entrypoints], base))
+
+
+def load(
+    source: Artifact | bytes | str | Path,
+    *,
+    limits: Limits | None = None,
+    cache_dir: str | Path | None = None,
+    builtins: Mapping[str, HostFunction] | None = None,
+) -> Policy:
+    """Load a compiled policy: an Artifact, the bytes of a module of OPA's ABI, or the path of a module or bundle (.tar.gz or
+    folder). As `cupcake.engine.vm.load`, but modules that OPA compiled are also served the builtins of our runtime."""
+    if not isinstance(source, Artifact):
+        builtins = {**runtime_builtins(), **(builtins or {})}
+    return load_policy(source, limits=limits, cache_dir=cache_dir, builtins=builtins)
 
 
 def query(
@@ -74,9 +96,10 @@ def query(
         body,
         data_paths=data if isinstance(data, Mapping) else None,
         extra_builtins=extra,
+        absent=absent_libraries(),
     )
     artifact = assemble(plan(checked, (), base, query=checked.query), extra_builtins=extra)
-    policy = load(artifact, limits=limits, builtins=builtins, quick=True)
+    policy = load_policy(artifact, limits=limits, builtins=builtins, quick=True)
     if input_term is not None:
         input = _term_value(input_term)
     return policy.solutions(

@@ -93,6 +93,12 @@ class Policy:
         session = HostSession(self._calls, bool(options & _STRICT))
         return self._program.run(input, number, options, session)
 
+    def evaluate_value(self, entrypoint: str, input: bytes) -> bytes:
+        """As `evaluate_json`, strict, with Rego value text in and out (`text.py`): sets and keys of any kind survive."""
+        session = HostSession(self._calls, True)
+        options = _STRICT | _VALUE_TEXT
+        return self._program.run(input, self._ids[entrypoint], options, session, form=1)
+
     @property
     def limits(self) -> Limits:
         return self._program.limits
