@@ -208,6 +208,24 @@ crypto.hmac.equal  host  string, string -> boolean
 
 TOKENS = """
 io.jwt.decode  host  string -> tuple[object[any: any], object[any: any], string]
+io.jwt.decode_verify  host  string, object[string: any] -> tuple[boolean, object[any: any],
+      object[any: any]]  nondeterministic needs=cryptography
+io.jwt.encode_sign  host  object[string: any], object[string: any], object[string: any] ->
+      string  nondeterministic needs=cryptography
+io.jwt.encode_sign_raw  host  string, string, string -> string  nondeterministic needs=cryptography
+io.jwt.verify_rs256  host  string, string -> boolean  needs=cryptography
+io.jwt.verify_rs384  host  string, string -> boolean  needs=cryptography
+io.jwt.verify_rs512  host  string, string -> boolean  needs=cryptography
+io.jwt.verify_ps256  host  string, string -> boolean  needs=cryptography
+io.jwt.verify_ps384  host  string, string -> boolean  needs=cryptography
+io.jwt.verify_ps512  host  string, string -> boolean  needs=cryptography
+io.jwt.verify_es256  host  string, string -> boolean  needs=cryptography
+io.jwt.verify_es384  host  string, string -> boolean  needs=cryptography
+io.jwt.verify_es512  host  string, string -> boolean  needs=cryptography
+io.jwt.verify_eddsa  host  string, string -> boolean  needs=cryptography
+io.jwt.verify_hs256  host  string, string -> boolean
+io.jwt.verify_hs384  host  string, string -> boolean
+io.jwt.verify_hs512  host  string, string -> boolean
 """
 
 NET = """
@@ -279,22 +297,6 @@ UNSERVED: tuple[str, ...] = (
     "graphql.parse_schema",
     "graphql.schema_is_valid",
     "http.send",
-    "io.jwt.decode_verify",
-    "io.jwt.encode_sign",
-    "io.jwt.encode_sign_raw",
-    "io.jwt.verify_eddsa",
-    "io.jwt.verify_es256",
-    "io.jwt.verify_es384",
-    "io.jwt.verify_es512",
-    "io.jwt.verify_hs256",
-    "io.jwt.verify_hs384",
-    "io.jwt.verify_hs512",
-    "io.jwt.verify_ps256",
-    "io.jwt.verify_ps384",
-    "io.jwt.verify_ps512",
-    "io.jwt.verify_rs256",
-    "io.jwt.verify_rs384",
-    "io.jwt.verify_rs512",
     "json.match_schema",
     "json.verify_schema",
     "net.lookup_ip_addr",

@@ -4,7 +4,7 @@ Built once from `declarations.py`. It must not import an implementation, so that
 needs neither the host functions nor the VM.
 
 Flags of a declaration: `infix=OP` (its operator), `nondeterministic`, `deprecated` (refused in
-Rego v1), `relation` (many results) and `variadic` (any number of the last argument).
+Rego v1), `relation` (many results), `variadic` (any number of the last argument) and `needs=LIBRARY`.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def _declared() -> Iterator[tuple[str, Builtin]]:
                     relation="relation" in flags,
                     deprecated="deprecated" in flags,
                     variadic="variadic" in flags,
+                    requires=next((f[6:] for f in flags if f.startswith("needs=")), ""),
                 ),
             )
 
@@ -72,6 +73,15 @@ def explain_missing(name: str) -> str:
     if name in UNSERVED:
         return f"builtin {name} exists in OPA but is not served by this version"
     return f"undefined function {name}"
+
+
+def explain_absent(builtin: Builtin) -> tuple[str, str]:
+    """Why a call of a builtin whose requirement is not met is refused, and what to do about it."""
+    if builtin.requires == "network":
+        message = f"builtin {builtin.name} is refused: policies have no access to the network"
+        return message, "gather the data before the evaluation, for example with a signal"
+    message = f"builtin {builtin.name} needs the library {builtin.requires}, which is not installed"
+    return message, "install it: pip install 'cupcake-policy[full]'"
 
 
 def capabilities() -> dict[str, object]:

@@ -70,7 +70,9 @@ class Builtin:
     `home`: "runtime" = a C function in runtime.wasm, exported as `symbol`; "host" = Python, called through
     `opa_builtinN`; "compiler" = lowered by the planner or codegen (unification, `walk`-like relations stay
     "runtime"). `deterministic` False: clock, random, network, environment. `infix` is its operator or "".
-    `relation` True: the result is many (walk). `deprecated` True: refused in Rego v1.
+    `relation` True: the result is many (walk). `deprecated` True: refused in Rego v1. `requires` is the
+    import name of an optional library without which calls are refused at compile time, "network" for
+    what no policy gets, "" for most.
     """
 
     name: str
@@ -83,3 +85,4 @@ class Builtin:
     relation: bool = False
     deprecated: bool = False
     variadic: bool = False
+    requires: str = ""

@@ -58,6 +58,7 @@ def check(
     *,
     data_paths: Mapping[str, object] | None = None,
     extra_builtins: Iterable[Builtin] = (),
+    absent: frozenset[str] = frozenset(),
     strict: bool = False,
     query_package: str = "",
     query_imports: Sequence[ast.Import] = (),
@@ -67,14 +68,15 @@ def check(
     """Check `modules` (and `query`) and bring them into the checked form.
 
     `data_paths` is the top-level tree of the base document, for conflicts between rules and data; `query_package` is a
-    dotted package whose rules the query sees by their short names. With a `cache`, modules that are the
+    dotted package whose rules the query sees by their short names. Calls of builtins with a requirement in `absent` are
+    errors. With a `cache`, modules that are the
     same objects as before are not worked on again; entries of modules that are gone are dropped.
     Raises CompileErrors with all errors in source order; they show the source lines if `sources` holds
     the texts by file name.
     """
     problems = Problems()
     ordered_modules = sorted(modules, key=lambda m: m.file)
-    front = _FrontEnd(ordered_modules, tuple(extra_builtins), strict)
+    front = _FrontEnd(ordered_modules, tuple(extra_builtins), strict, absent)
     results: ModuleCache = {}
     written: dict[int, Mapping[str, str]] = {}
     checked_modules: list[ast.Module] = []
@@ -128,13 +130,17 @@ class _FrontEnd:
     """The stages that look at one module at a time, and what they know of the others."""
 
     def __init__(
-        self, modules: Sequence[ast.Module], extra: tuple[Builtin, ...], strict: bool
+        self,
+        modules: Sequence[ast.Module],
+        extra: tuple[Builtin, ...],
+        strict: bool,
+        absent: frozenset[str],
     ) -> None:
         self.extra = extra
         self.strict = strict
         self.builtins: dict[str, Builtin] = {**REGISTRY, **{b.name: b for b in extra}}
         functions = _function_arities(modules)
-        self.signatures = Signatures(functions, self.builtins)
+        self.signatures = Signatures(functions, self.builtins, absent)
         self.known = frozenset(functions.items())
         self.exports = package_exports(modules)
         self.metadata = MetadataIndex(modules)
@@ -146,7 +152,7 @@ class _FrontEnd:
     def module(self, module: ast.Module, before: ModuleResult | None) -> ModuleResult:
         """The checked module; `before` is the result of an earlier run, used if nothing changed."""
         exports = frozenset(self.exports[module.package.terms])
-        context = (self.known, exports, self.extra, self.strict)
+        context = (self.known, exports, self.extra, self.strict, self.signatures.absent)
         if before is not None and before.module is module and before.context == context:
             return before
         problems = Problems()

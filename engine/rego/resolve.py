@@ -40,10 +40,13 @@ class Problems:
 
 @dataclass(slots=True)
 class Signatures:
-    """Arities of everything that can be called: `functions` by absolute name `data.a.f`, and builtins."""
+    """Arities of everything that can be called: `functions` by absolute name `data.a.f`, and builtins.
+
+    `absent` are requirements of builtins (`Builtin.requires`) that are not met: calls are refused."""
 
     functions: dict[str, int]
     builtins: Mapping[str, Builtin]
+    absent: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)

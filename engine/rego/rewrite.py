@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from difflib import get_close_matches
 
-from cupcake.engine.builtins.registry import UNSERVED, explain_missing
+from cupcake.engine.builtins.registry import UNSERVED, explain_absent, explain_missing
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.local_names import COMPILE_ERROR, REDECLARED, Locals
 from cupcake.engine.rego.metadata import CALLS as METADATA_CALLS
@@ -202,6 +202,9 @@ class Rewriter(Locals):
             elif builtin.deprecated and self.v1:
                 message = f"deprecated built-in function calls in expression: {name}"
                 self.problems.add(TYPE_ERROR, message, loc)
+            elif builtin.requires in self.signatures.absent:
+                message, hint = explain_absent(builtin)
+                self.problems.add(TYPE_ERROR, message, loc, hint)
 
     def unknown(self, name: str, loc: ast.Location) -> None:
         reason = explain_missing(name)
@@ -427,6 +430,8 @@ class Rewriter(Locals):
         value: ast.Term | None = None
         if callable_arity(target, self.signatures) is not None:
             value = self._callable_name(w.value, scope)
+            if value is not None:
+                self.callable(value, w.value.loc)
         return ast.With(target, self.term(w.value, scope) if value is None else value, w.loc)
 
     def with_target(self, target: ast.Term, scope: Scope) -> ast.Term:

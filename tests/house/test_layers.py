@@ -26,6 +26,11 @@ IMPORTERS = {
         "engine/rego/annotations.py",
         "engine/builtins/host",
     ),
+    "cryptography": (
+        "engine/builtins/host/keys.py",
+        "engine/builtins/host/signatures.py",
+        "engine/builtins/host/certificates.py",
+    ),
     "rich": ("daemon/demo_screen.py",),
 }
 

@@ -14,17 +14,20 @@ from cupcake.engine.builtins.host import (
     crypto,
     documents,
     identifiers,
+    lazy,
     net,
     patch,
     regex,
     templates,
     times,
+    tokens,
 )
 
 HOST: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
         name: function
-        for family in (crypto, documents, identifiers, net, patch, regex, templates, times)
+        for family in (crypto, documents, identifiers, net, patch, regex, templates, times, tokens)
         for name, function in family.FUNCTIONS
     }
+    | dict(lazy.functions())
 )

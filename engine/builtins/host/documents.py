@@ -1,8 +1,7 @@
-"""JSON with options, YAML, URL queries, JSON Web Tokens (read, not verified)."""
+"""JSON with options, YAML, URL queries."""
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -57,7 +56,7 @@ def _json_parts(value: Value, line: str, indent: str | None) -> Iterator[str]:
         case list() | RegoSet():
             yield from _json_block("[", "]", [([], item) for item in value], line, indent)
         case dict() | RegoObject():
-            rows = sorted((k if isinstance(k, str) else _one_line(k), v) for k, v in pairs(value))
+            rows = sorted((k if isinstance(k, str) else one_line(k), v) for k, v in pairs(value))
             colon = ":" if indent is None else ": "
             block = [([_go_string(key), colon], item) for key, item in rows]
             yield from _json_block("{", "}", block, line, indent)
@@ -76,7 +75,8 @@ def _json_block(
     yield end if indent is None or not rows else line + end
 
 
-def _one_line(value: Value) -> str:
+def one_line(value: Value) -> str:
+    """The JSON text as Go's encoder writes it: keys in order, sets as arrays, no blanks."""
     return "".join(_json_parts(value, "", None))
 
 
@@ -99,10 +99,10 @@ def _marshal_with_options(value: Value, options: Value) -> Value:
             case "pretty", _:
                 raise BuiltinError("type", f"{name}: operand 2 key pretty failed cast to bool")
             case _:
-                shown = _one_line(key)
+                shown = one_line(key)
                 message = f"{name}: operand 2 object contained unknown key {shown}"
                 raise BuiltinError("type", message)
-    return prefix + _json_lines(value, prefix, indent) if pretty else _one_line(value)
+    return prefix + _json_lines(value, prefix, indent) if pretty else one_line(value)
 
 
 # ---- YAML ----
@@ -224,7 +224,7 @@ def _plain(value: Value) -> object:
         case list() | RegoSet():
             return [_plain(item) for item in value]
         case dict() | RegoObject():
-            return {k if isinstance(k, str) else _one_line(k): _plain(v) for k, v in pairs(value)}
+            return {k if isinstance(k, str) else one_line(k): _plain(v) for k, v in pairs(value)}
     return value
 
 
@@ -254,7 +254,7 @@ def _encode_object(value: Value) -> Value:
         for one in items:
             if not isinstance(one, str):
                 raise BuiltinError("type", message)
-            rows.append((key if isinstance(key, str) else _one_line(key), one))
+            rows.append((key if isinstance(key, str) else one_line(key), one))
     return "&".join(f"{quote_plus(k, safe='')}={quote_plus(v, safe='')}" for k, v in rows)
 
 
@@ -277,54 +277,6 @@ def _decode_object(query: Value) -> Value:
     return rego_object(list(found.items()))
 
 
-# ---- JSON Web Tokens ----
-
-
-def _segment(name: str, what: str, text: str) -> bytes:
-    """The bytes of one base64url section, which may be padded or not."""
-    body = text.rstrip("=")
-    bad = re.search(r"[^A-Za-z0-9_-]", body)
-    if bad:
-        reason = f"illegal base64 data at input byte {bad.start()}"
-    elif len(body) % 4 == 1:
-        reason = f"illegal base64url string: {text}"
-    else:
-        return base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
-    raise failed(name, f"JWT {what} had invalid encoding: {reason}")
-
-
-def _json_object(name: str, raw: bytes) -> dict[str, Value]:
-    try:
-        found = json.loads(raw.decode("utf-8", "replace"), parse_float=Decimal)
-    except (ValueError, RecursionError) as error:
-        raise failed(name, f"invalid JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise failed(name, "decoded JSON type was not an Object")
-    return found
-
-
-def _jwt_decode(token: Value) -> Value:
-    name = "io.jwt.decode"
-    text = string(name, 1, token)
-    for _ in range(8):  # tokens within tokens
-        parts = text.split(".")
-        if len(parts) != 3:
-            message = f"encoded JWT must have 3 sections, found {len(parts)}"
-            if len(parts) == 1:
-                message = "encoded JWT had no period separators"
-            raise failed(name, message)
-        header = _json_object(name, _segment(name, "header", parts[0]))
-        if "enc" in header:
-            raise failed(name, "JWT is a JWE object, which is not supported")
-        payload = _segment(name, "payload", parts[1])
-        if header.get("cty") == "JWT":
-            text = payload.decode("utf-8", "replace").strip("\"'")
-            continue
-        signature = _segment(name, "signature", parts[2]).hex()
-        return [header, _json_object(name, payload), signature]
-    raise failed(name, "JWT is nested too deeply")
-
-
 FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (
     ("json.marshal_with_options", _marshal_with_options),
     ("yaml.marshal", _yaml_marshal),
@@ -332,5 +284,4 @@ FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (
     ("yaml.is_valid", _yaml_is_valid),
     ("urlquery.encode_object", _encode_object),
     ("urlquery.decode_object", _decode_object),
-    ("io.jwt.decode", _jwt_decode),
 )

@@ -1,0 +1,51 @@
+"""The host builtins that need an optional library, or the compiler: imported when the first of them is called.
+
+The tables name what each module serves, so that a policy can be linked without importing it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from cupcake.engine.errors import EvaluationError
+
+_HERE = "cupcake.engine.builtins.host."
+
+# module -> the names of its FUNCTIONS
+SERVED: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (
+        "signatures",
+        (
+            "io.jwt.decode_verify",
+            "io.jwt.encode_sign",
+            "io.jwt.encode_sign_raw",
+            "io.jwt.verify_eddsa",
+            *(f"io.jwt.verify_{kind}{n}" for kind in ("es", "ps", "rs") for n in (256, 384, 512)),
+        ),
+    ),
+)
+
+
+def _late(module: str, name: str) -> Callable[..., Any]:
+    def call(*operands: Any) -> Any:
+        try:
+            family = importlib.import_module(_HERE + module)
+        except ModuleNotFoundError as error:
+            # No BuiltinError: the rule would become undefined, which may mean "allowed".
+            raise EvaluationError(
+                "eval_internal_error",
+                f"{name} needs the library {error.name}, which is not installed; "
+                "install it: pip install 'cupcake-policy[full]'",
+            ) from None
+        return dict(family.FUNCTIONS)[name](*operands)
+
+    return call
+
+
+def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """(name, function) of every builtin in `SERVED`."""
+    for module, names in SERVED:
+        for name in names:
+            yield name, _late(module, name)
