@@ -7,8 +7,9 @@ from `unicodedata` and are made at first use.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable
-from functools import cache
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -133,28 +134,41 @@ def negate(ranges: Ranges) -> Ranges:
     return tuple(result)
 
 
+@lru_cache(maxsize=256)
 def fold(ranges: Ranges) -> Ranges:
     """The class with everything that differs from one of its members only by simple case folding."""
     if ranges == ANY:
         return ranges
-    extra: list[tuple[int, int]] = list(ranges)
     orbits = _ASCII_ORBITS if all(high < 0x80 for _, high in ranges) else _orbits()
-    for members in orbits:
-        if any(low <= rune <= high for rune in members for low, high in ranges):
-            extra.extend((rune, rune) for rune in members)
+    extra: list[tuple[int, int]] = list(ranges)
+    if sum(high - low + 1 for low, high in ranges) <= len(orbits):
+        for low, high in ranges:
+            for rune in range(low, high + 1):
+                extra.extend((other, other) for other in orbits.get(rune, ()))
+    else:
+        lows = [low for low, _ in ranges]
+        for rune, others in orbits.items():
+            at = bisect_right(lows, rune) - 1
+            if at >= 0 and rune <= ranges[at][1]:
+                extra.extend((other, other) for other in others)
     return normal(extra)
 
 
-def _ascii_orbits() -> tuple[tuple[int, ...], ...]:
+def _by_rune(orbits: Iterable[tuple[int, ...]]) -> Mapping[int, tuple[int, ...]]:
+    """Each code point to all that it folds with, itself included."""
+    return MappingProxyType({rune: orbit for orbit in orbits for rune in orbit})
+
+
+def _ascii_orbits() -> Mapping[int, tuple[int, ...]]:
     beyond = {0x6B: (0x212A,), 0x73: (0x17F,)}
-    return tuple((c - 32, c, *beyond.get(c, ())) for c in range(0x61, 0x7B))
+    return _by_rune((c - 32, c, *beyond.get(c, ())) for c in range(0x61, 0x7B))
 
 
 _ASCII_ORBITS = _ascii_orbits()
 
 
 @cache
-def _orbits() -> tuple[tuple[int, ...], ...]:
+def _orbits() -> Mapping[int, tuple[int, ...]]:
     groups: dict[str, list[int]] = {}
     for rune in range(0x1EA00):
         char = chr(rune)
@@ -168,7 +182,7 @@ def _orbits() -> tuple[tuple[int, ...], ...]:
     for key, members in groups.items():
         if ord(key) not in members:
             members.append(ord(key))
-    return tuple(tuple(members) for members in groups.values() if len(members) > 1)
+    return _by_rune(tuple(members) for members in groups.values() if len(members) > 1)
 
 
 @cache

@@ -24,6 +24,7 @@ from cupcake.engine.regex.parser import (
 from cupcake.engine.regex.utf8 import byte_sequences
 
 MAX_NODES = 1500
+MAX_VISITS = 20_000  # nodes of the tree looked at, empty ones too
 MAX_STATES = 600
 MAX_WORK = 60_000  # set unions while the DFA is made: bounds the time of one pattern
 
@@ -48,6 +49,7 @@ class _Nfa:
     consume: list[tuple[int, int, int] | None] = field(default_factory=list)
     eps: list[tuple[int, ...]] = field(default_factory=list)
     asserts: list[tuple[str, int] | None] = field(default_factory=list)
+    visits: int = 0
 
     def add(
         self,
@@ -63,6 +65,9 @@ class _Nfa:
         return len(self.consume) - 1
 
     def node(self, node: Node, after: int) -> int:
+        self.visits += 1
+        if self.visits > MAX_VISITS:
+            raise _TooLargeError
         match node:
             case Empty():
                 return after

@@ -25,6 +25,7 @@ from cupcake.engine.regex.errors import RegexError
 MAX_REPEAT = 1000
 MAX_DEPTH = 250
 MAX_LENGTH = 65_536
+MAX_RANGES = 200_000  # of all classes of a pattern together: bounds the time to read it
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +126,13 @@ def _repeats_fit(root: Node) -> bool:
 class _Parser:
     """A cursor over the pattern; one method a level of the grammar."""
 
-    __slots__ = ("at", "names", "text")
+    __slots__ = ("at", "names", "ranges", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
         self.names: list[str] = []
+        self.ranges = 0
 
     def done(self) -> bool:
         return self.at >= len(self.text)
@@ -191,7 +193,12 @@ class _Parser:
                 self.at = len(self.text) if end < 0 else end + 2
                 parts.extend(self._literal(c, flags) for c in quoted)
             else:
-                parts.append(self._single(flags))
+                single = self._single(flags)
+                if isinstance(single, Class):
+                    self.ranges += len(single.ranges)
+                    if self.ranges > MAX_RANGES:
+                        raise self.fail("expression too large", start)
+                parts.append(single)
         if len(parts) == 1:
             return parts[0], flags
         return (Concat(tuple(parts)) if parts else Empty()), flags

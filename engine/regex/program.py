@@ -24,7 +24,8 @@ from cupcake.engine.regex.parser import (
     Repeat,
 )
 
-MAX_INSTRUCTIONS = 20_000
+MAX_INSTRUCTIONS = 40_000
+MAX_VISITS = 200_000  # nodes looked at while repeats are written out, empty ones too
 
 
 class Op(IntEnum):
@@ -87,6 +88,7 @@ class _Builder:
     code: list[tuple[int, int, int]] = field(default_factory=list)
     classes: list[Ranges] = field(default_factory=list)
     _index: dict[Ranges, int] = field(default_factory=dict)
+    _visits: int = 0
 
     def add(self, op: Op, operand: int, after: int) -> int:
         if len(self.code) >= MAX_INSTRUCTIONS:
@@ -95,6 +97,9 @@ class _Builder:
         return len(self.code) - 1
 
     def node(self, node: Node, after: int) -> int:
+        self._visits += 1
+        if self._visits > MAX_VISITS:
+            raise RegexError("expression too large", "", 0)
         match node:
             case Empty():
                 return after

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cupcake.engine import compile_policy, load
 from cupcake.engine.regex.compile import compile_pattern
-from cupcake.engine.vm import Limits, Policy
+from cupcake.engine.vm import Limits
 
 # The pattern comes with the input, so that one compiled policy serves every example. `found` uses the
 # Pike machine always, `matched` the DFA where there is one.
@@ -24,18 +24,23 @@ result := {"matched": matched, "found": found, "replaced": replaced}
 """
 
 
-@cache
-def policy() -> Policy:
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    """(pattern, text ...) -> what the policy finds."""
     artifact = compile_policy({"t.rego": POLICY}, entrypoints=("t/result",))
-    return load(artifact, limits=Limits(seconds=10.0), quick=True)
+    policy = load(artifact, limits=Limits(seconds=10.0))
 
+    def call(pattern: str, *texts: str) -> dict[str, Any]:
+        found = policy.evaluate(
+            "t/result", {"pattern": pattern, "texts": list(texts)}, strict_builtin_errors=True
+        )
+        assert isinstance(found, dict)
+        return found
 
-def run(pattern: str, *texts: str) -> dict[str, Any]:
-    found = policy().evaluate(
-        "t/result", {"pattern": pattern, "texts": list(texts)}, strict_builtin_errors=True
-    )
-    assert isinstance(found, dict)
-    return found
+    return call
 
 
 def dfa_offset(pattern: str) -> int:
@@ -76,12 +81,12 @@ TEXTS = st.text(alphabet="abcé .1_\n", max_size=12)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(PATTERNS, st.lists(TEXTS, min_size=1, max_size=6))
-@example("(?:a|ab)(?:c|bcd)", ["abcd"])
-@example("(?:a*)*b", ["aaab", "c"])
-@example("\\b", ["", " ", "é", "a"])
-@example("(?:^|b)a", ["ba", "a", "ca"])
-def test_first_match_is_the_one_of_python(pattern: str, texts: list[str]) -> None:
+@given(pattern=PATTERNS, texts=st.lists(TEXTS, min_size=1, max_size=6))
+@example(pattern="(?:a|ab)(?:c|bcd)", texts=["abcd"])
+@example(pattern="(?:a*)*b", texts=["aaab", "c"])
+@example(pattern="\\b", texts=["", " ", "é", "a"])
+@example(pattern="(?:^|b)a", texts=["ba", "a", "ca"])
+def test_first_match_is_the_one_of_python(run: Run, pattern: str, texts: list[str]) -> None:
     reference = re.compile(pattern, re.ASCII)
     got = run(pattern, *texts)
     for index, text in enumerate(texts):
@@ -93,21 +98,21 @@ def test_first_match_is_the_one_of_python(pattern: str, texts: list[str]) -> Non
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(PATTERNS, st.lists(TEXTS, min_size=1, max_size=6))
-def test_dfa_and_pike_machine_agree(pattern: str, texts: list[str]) -> None:
+@given(pattern=PATTERNS, texts=st.lists(TEXTS, min_size=1, max_size=6))
+def test_dfa_and_pike_machine_agree(run: Run, pattern: str, texts: list[str]) -> None:
     ended = f"(?m:{pattern})$"
     got = run(ended, *texts)
     assert got["matched"] == [bool(found) for found in got["found"]]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(TEXTS, TEXTS)
-def test_a_quoted_text_matches_itself_only(needle: str, hay: str) -> None:
+@given(needle=TEXTS, hay=TEXTS)
+def test_a_quoted_text_matches_itself_only(run: Run, needle: str, hay: str) -> None:
     pattern = "".join(f"\\x{{{ord(c):x}}}" for c in needle)
     assert run(pattern, hay)["matched"] == [needle in hay]
 
 
-def test_replacement_keeps_what_does_not_match() -> None:
+def test_replacement_keeps_what_does_not_match(run: Run) -> None:
     assert run("b+", "abbcb")["replaced"] == ["a<bb>c<b>"]
 
 
@@ -115,7 +120,7 @@ def test_replacement_keeps_what_does_not_match() -> None:
     "pattern",
     ["(a*)*b", "(a|aa)+$", "(a|a?)+b", "(?:a?){40}a{40}", "(.*)*(.*)*x", "\\b(\\w+\\s*)*!$"],
 )
-def test_patterns_that_explode_in_backtracking_are_linear_here(pattern: str) -> None:
+def test_patterns_that_explode_in_backtracking_are_linear_here(run: Run, pattern: str) -> None:
     # 200,000 characters within the limit of 10 s: exponential or quadratic work would not be done
     assert run(pattern, "a" * 200_000 + "c")["matched"] == [pattern.startswith("(?:a?)")]
 
@@ -127,7 +132,7 @@ def test_usual_patterns_have_a_dfa(pattern: str) -> None:
     assert dfa_offset(pattern) > 0
 
 
-def test_a_pattern_with_too_many_states_still_matches() -> None:
+def test_a_pattern_with_too_many_states_still_matches(run: Run) -> None:
     pattern = "(a|b)*a(a|b){13}$"
     assert dfa_offset(pattern) == 0
     assert run(pattern, "ab" * 20, "b" * 40)["matched"] == [True, False]

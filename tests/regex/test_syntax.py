@@ -80,9 +80,18 @@ def test_any_text_is_a_glob_or_is_refused(pattern: str) -> None:
         assert str(error)
 
 
-def test_a_program_that_would_be_too_large_is_refused() -> None:
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(?:abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz){1000}",
+        "(?:){1000}" * 6000,
+        "(?i)" + "\\pL" * 20_000,
+        "x" * 70_000,
+    ],
+)
+def test_a_pattern_that_costs_too_much_is_refused(pattern: str) -> None:
     with pytest.raises(RegexError, match="too large"):
-        compile_pattern("(?:" + "abcdefghijklmnopqrstuvwxyz" + "){1000}")
+        compile_pattern(pattern)
 
 
 @settings(max_examples=100, deadline=None)
