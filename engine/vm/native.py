@@ -36,6 +36,9 @@ _SLOTS = 8
 # What a policy hands on to its core, in the order of the core's imports (`wasm/split.py`).
 _SHARED = (b"memory", b"table", b"abort", b"host")
 _HOST_ARGS = 4
+_CHUNK = 1024
+_VALS = raw.wasmtime_val_raw_t * _SLOTS
+_VALS_OF_CORE = raw.wasmtime_val_raw_t * 2
 _ARGS = struct.Struct("<" + f"i{_VAL - 4}x" * 7)
 _ARG1 = struct.Struct(f"<i{_VAL - 4}x")
 _ARG2 = struct.Struct("<" + f"i{_VAL - 4}x" * 2)
@@ -88,7 +91,7 @@ class _Frame:
         self.core, self.policy = raw.wasmtime_instance_t(), raw.wasmtime_instance_t()
         self.externs = (raw.wasmtime_extern_t * len(_SHARED))()
         self.func = raw.wasmtime_extern_t()
-        self.vals = (raw.wasmtime_val_raw_t * _SLOTS)()
+        self.vals = _VALS()
         self.trap = c.c_void_p()
         self.at_core, self.at_policy = c.addressof(self.core), c.addressof(self.policy)
         self.at_externs, self.at_func = c.addressof(self.externs), c.addressof(self.func)
@@ -103,7 +106,7 @@ class _Frame:
     def call_core(self, name: bytes, arguments: bytes) -> int:
         """Call an exported function of the core with packed arguments; returns its i32."""
         func = raw.wasmtime_extern_t()
-        vals = (raw.wasmtime_val_raw_t * 2)()
+        vals = _VALS_OF_CORE()
         trap = c.c_void_p()
         if not _export_get(self.context, self.at_core, name, len(name), c.byref(func)):
             raise EvaluationError(
@@ -123,8 +126,18 @@ class _Frame:
                 "eval_internal_error", "the module gave an address outside of its memory"
             )
         base = _memory_data(self.context, self.at_memory)
-        value: bytes = (c.c_char * (size - address)).from_address(base + address).value
-        return value
+        # Not an array type of the right length: ctypes remembers each length for ever.
+        room, take = size - address, _CHUNK
+        while True:
+            chunk = c.string_at(base + address, min(take, room))
+            end = chunk.find(0)
+            if end >= 0:
+                return chunk[:end]
+            if take >= room:
+                raise EvaluationError(
+                    "eval_internal_error", "the module gave a text without an end"
+                )
+            take *= 16
 
     def dump(self, value: int) -> str:
         """Rego text of a value of the running module."""
@@ -221,7 +234,7 @@ class Machine:
     def _guarded(self, serve: Callable[[_Frame, Any], None], values: int) -> int:
         frame = self.frames.running[-1]
         try:
-            serve(frame, (raw.wasmtime_val_raw_t * _SLOTS).from_address(values))
+            serve(frame, _VALS.from_address(values))
         except BaseException as e:
             if frame.error is None:
                 frame.error = e

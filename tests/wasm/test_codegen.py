@@ -341,3 +341,19 @@ def test_only_reached_functions_of_the_runtime_are_linked() -> None:
 
     small = decode(assemble(policy((block(SET),))).wasm)
     assert len(small.codes) < len(runtime_image().module.codes)
+
+
+def test_endless_recursion_is_a_limit_and_no_crash() -> None:
+    # Rego has no recursion; the sandbox must hold all the same.
+    f = rule("f", call("f", 3, L(5)), ir.AssignVarStmt(L(3), 2), params=(0, 1, 5))
+    with pytest.raises(EvaluationError) as caught:
+        load(assemble(policy((block(call("f", R, S("a"))),), (f,)))).evaluate("t", None)
+    assert caught.value.code == "eval_limit_depth"
+
+
+def test_a_loop_of_withs_uses_its_memo_frames_again() -> None:
+    f = rule("f", ir.AssignVarStmt(L(IN), 2))
+    body = block(ir.WithStmt(IN, (), L(4), block(call("f", 5), ir.ArrayAppendStmt(L(5), R))))
+    made = policy((block(ir.MakeArrayStmt(0, R), ir.ScanStmt(IN, 3, 4, body)),), (f,))
+    numbers = list(range(3000))
+    assert run(made, numbers) == numbers
