@@ -1,11 +1,12 @@
 """`CompiledProject`: all that an evaluation needs, in memory and as plain files in a directory.
 
-It holds no source text. Loading trusts the directory (the builder that wrote it owns it) but not its shape: anything
+It holds no source text but that of the signal scripts of a project with trust. Loading trusts the directory (the builder that wrote it owns it) but not its shape: anything
 missing or malformed is a LoadError.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -19,7 +20,7 @@ from cupcake.engine.policy.origins import Origin, Origins
 from cupcake.engine.policy.routing import RoutedPolicy, Routing, RoutingMap, build_routing
 from cupcake.engine.policy.signal import Signal
 
-FORMAT = 1
+FORMAT = 2
 _MANIFEST = "project.json"
 
 
@@ -133,7 +134,7 @@ def _layer_to_json(one: CompiledLayer, directory: Path) -> dict[str, Any]:
             ]
             for p in one.policies
         ],
-        "signals": {name: [s.command, s.timeout, s.script] for name, s in one.signals.items()},
+        "signals": {name: _signal_to_json(s, directory) for name, s in one.signals.items()},
         "builtin_config": dict(one.builtin_config),
         "origins": {
             text: [[o.package, o.file, o.row] for o in found]
@@ -141,6 +142,25 @@ def _layer_to_json(one: CompiledLayer, directory: Path) -> dict[str, Any]:
         },
         "context_packages": list(one.origins.context_packages),
     }
+
+
+def _signal_to_json(signal: Signal, directory: Path) -> list[Any]:
+    """Command, timeout, script and the SHA-256 of the script's bytes, which lie in a file of that name."""
+    digest: str | None = None
+    if signal.content is not None:
+        digest = hashlib.sha256(signal.content).hexdigest()
+        (directory / f"script-{digest}").write_bytes(signal.content)
+    return [signal.command, signal.timeout, signal.script, digest]
+
+
+def _signal_from_json(fields: list[Any], directory: Path) -> Signal:
+    command, timeout, script, digest = fields
+    content: bytes | None = None
+    if digest is not None:
+        content = (directory / f"script-{digest.replace('/', '')}").read_bytes()
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise ValueError(f"{script} is not what was built")
+    return Signal(command, timeout, script, content)
 
 
 def _layers_from_json(layers: list[dict[str, Any]], directory: Path) -> tuple[CompiledLayer, ...]:
@@ -177,7 +197,9 @@ def _layer_from_json(
             RoutedPolicy(package, file, Routing(tuple(events), tuple(tools), tuple(signals)))
             for package, file, events, tools, signals in one["policies"]
         ),
-        signals={name: Signal(*fields) for name, fields in one["signals"].items()},
+        signals={
+            name: _signal_from_json(fields, directory) for name, fields in one["signals"].items()
+        },
         builtin_config=one["builtin_config"],
         origins=Origins(
             {text: tuple(Origin(*o) for o in found) for text, found in one["origins"].items()},

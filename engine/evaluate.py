@@ -291,6 +291,7 @@ class _LoadedLayer:
             name: Command(
                 shlex.quote(str(config / signal.script)) if signal.script else signal.command,
                 signal.timeout,
+                signal.content,
             )
             for name, signal in layer.signals.items()
         }

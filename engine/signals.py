@@ -3,15 +3,23 @@
 Every requested name is in the result: a signal that failed, timed out or does not exist is visible to policies as
 an object with `success: false`, so that a rule can deny on it. Commands run in their own process group, which is
 killed whole at the time-out; the time-out covers writing the event to a command that does not read it.
+
+A script that comes with its bytes (trust) is run from those, never from the disk, where it may have changed since.
+Commands inherit the environment, but for what would put other code into them or is meant for the daemon alone.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import selectors
+import shlex
+import shutil
 import signal as posix_signals
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,14 +27,20 @@ from typing import IO, Any
 
 MAX_OUTPUT_BYTES = 1024 * 1024
 _CHUNK = 65536
+_MFD_EXEC = 0x10
+_SEALS = 0x1 | 0x2 | 0x4 | 0x8  # F_SEAL_SEAL, _SHRINK, _GROW, _WRITE
+_PRIVATE_PREFIXES = ("CUPCAKE_", "LD_", "DYLD_", "BASH_FUNC_", "LISTEN_", "WATCHDOG_")
+_PRIVATE = frozenset({"BASH_ENV", "ENV", "NOTIFY_SOCKET", "MAINPID"})
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run: a shell command line with its time limit in seconds."""
+    """What to run: a shell command line with its time limit in seconds. `script`: run these bytes as a program
+    instead; `line` then only names it."""
 
     line: str
     timeout: float
+    script: bytes | None = None
 
 
 def run_signals(commands: Mapping[str, Command | None], event: bytes, cwd: str) -> dict[str, Any]:
@@ -43,8 +57,10 @@ def run_signals(commands: Mapping[str, Command | None], event: bytes, cwd: str) 
                 continue
             try:
                 running.append(_Running(name, command, event, cwd))
-            except OSError as error:
-                results[name] = _failure(f"cannot be started: {error.strerror or error}")
+            except (OSError, ValueError) as error:
+                results[name] = _failure(
+                    f"cannot be started: {getattr(error, 'strerror', None) or error}"
+                )
         _pump(running)
         for one in running:
             results[one.name] = one.result()
@@ -60,6 +76,72 @@ class _Stream:
     data: bytearray = field(default_factory=bytearray)
 
 
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A script made runnable: its `path` (safe in a shell), the descriptors that keep it, its own folder."""
+
+    path: str = ""
+    descriptors: tuple[int, ...] = ()
+    folder: str = ""
+
+    def remove(self) -> None:
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def copy_of_script(script: bytes) -> _Copy:
+    """Memory that nobody can write to any more; where there is none, a file in a folder of ours. Raises OSError."""
+    memory = _sealed_memory(script)
+    if memory is not None:
+        return _Copy(f"/proc/self/fd/{memory}", (memory,))
+    folder = tempfile.mkdtemp(prefix="cupcake-signal-")
+    try:
+        path = os.path.join(folder, "script")
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o700), "wb") as file:
+            file.write(script)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return _Copy(shlex.quote(path), (), folder)
+
+
+def _sealed_memory(script: bytes) -> int | None:
+    """Descriptor of an executable, sealed memory file; None where the system has no such thing."""
+    if not sys.platform.startswith("linux"):
+        return None
+    flags = os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC
+    descriptor = -1
+    try:
+        try:
+            descriptor = os.memfd_create("signal", flags | _MFD_EXEC)
+        except (
+            OSError
+        ):  # before Linux 6.3 there was no such flag, and every memory file could be run
+            descriptor = os.memfd_create("signal", flags)
+        if not os.fstat(descriptor).st_mode & 0o100 or not os.access("/proc/self/fd", os.X_OK):
+            raise OSError("memory files cannot be run here")
+        left = memoryview(script)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+    except OSError:
+        if descriptor >= 0:
+            os.close(descriptor)
+        return None
+    return descriptor
+
+
+def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Without what makes the loader or a shell run other code first, and what is between the daemon and its parents."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in _PRIVATE and not name.startswith(_PRIVATE_PREFIXES)
+    }
+
+
 class _Running:
     """One started command and its three pipes."""
 
@@ -67,14 +149,21 @@ class _Running:
         self.name = name
         self.timeout = command.timeout
         self.fault = ""
-        self.process = subprocess.Popen(
-            ["/bin/sh", "-c", command.line],
-            cwd=cwd,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        self.copy = _Copy() if command.script is None else copy_of_script(command.script)
+        try:
+            self.process = subprocess.Popen(
+                ["/bin/sh", "-c", self.copy.path or command.line],
+                cwd=cwd,
+                env=clean_environment(os.environ),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                pass_fds=self.copy.descriptors,
+            )
+        except BaseException:
+            self.copy.remove()
+            raise
         self.deadline = time.monotonic() + command.timeout
         assert self.process.stdin and self.process.stdout and self.process.stderr
         self.unsent = memoryview(event)
@@ -156,6 +245,7 @@ class _Running:
         if self.process.poll() is None:
             self.stop("was stopped")
             self.process.wait()
+        self.copy.remove()
         for pipe in (self.stdin, self.output.pipe, self.errors.pipe):
             try:
                 pipe.close()

@@ -75,7 +75,8 @@ def assemble(sources: ProjectSources) -> tuple[tuple[LayerPlan, ...], Findings]:
         files = [file for file in sources.files if file.layer == layer]
         if layer == "global" and sources.global_root is None:
             continue
-        rulebook = _rulebook(files, prefix, layer, findings)
+        keep = sources.trusted and layer == "project"
+        rulebook = _rulebook(files, prefix, layer, findings, keep_scripts=keep)
         for harness, own in _by_harness(files, prefix, sources.policy_folders, findings):
             plans.append(
                 _plan(
@@ -138,7 +139,10 @@ def _by_harness(
     ]
 
 
-def _rulebook(files: list[SourceFile], prefix: str, layer: Layer, findings: Findings) -> Rulebook:
+def _rulebook(
+    files: list[SourceFile], prefix: str, layer: Layer, findings: Findings, *, keep_scripts: bool
+) -> Rulebook:
+    """`keep_scripts`: the scripts that were read are the ones that run (trust), whatever lies there later."""
     by_path = {file.path: file.data for file in files}
     main = by_path.get(f"{prefix}rulebook.yml")
     older = by_path.get(f"{prefix}guidebook.yml")
@@ -155,7 +159,8 @@ def _rulebook(files: list[SourceFile], prefix: str, layer: Layer, findings: Find
     for file in files:
         rest = file.path.removeprefix(folder)
         if rest != file.path and "/" not in rest:
-            signals.setdefault(_stem(rest), Signal(script=f"signals/{rest}"))
+            content = file.data if keep_scripts else None
+            signals.setdefault(_stem(rest), Signal(script=f"signals/{rest}", content=content))
     for name, (command, timeout) in rulebook.builtins.signals.items():
         signals.setdefault(name, Signal(command, timeout))
     return Rulebook(signals, rulebook.builtins)

@@ -42,17 +42,19 @@ class ProjectSources:
 
     `policy_folders` names the policy folders that exist (`.cupcake/policies/claude`, `global:policies/cursor`,
     ...), so that an empty folder can be told from a missing one. `global_root` is None without a global layer.
+    `trusted`: the project's files were found to be what was signed, so that nothing but them may run.
     """
 
     root: str
     files: tuple[SourceFile, ...]
     global_root: str | None = None
     policy_folders: tuple[str, ...] = ()
+    trusted: bool = False
 
     @property
     def digest(self) -> str:
-        """SHA-256 hex over names and bytes: equal digests mean equal builds."""
-        state = hashlib.sha256()
+        """SHA-256 hex over names, bytes and trust: equal digests mean equal builds."""
+        state = hashlib.sha256(b"trusted" if self.trusted else b"")
         for name in self.policy_folders:
             state.update(b"d%d:%s" % (len(name), name.encode("utf-8", "surrogateescape")))
         for file in self.files:
