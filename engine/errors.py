@@ -45,11 +45,12 @@ class CompileErrors(EngineError):
 class EvaluationError(EngineError):
     """An evaluation failed. `code`: OPA's `eval_conflict_error`, `eval_type_error`, `eval_builtin_error`,
     or ours: `eval_limit_memory`, `eval_limit_time`, `eval_limit_depth`, `eval_limit_input`,
-    `eval_internal_error`, `eval_input_error`."""
+    `eval_internal_error`, `eval_input_error`. `place`: "file:row" of the rule that was running, "" = unknown."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, place: str = "") -> None:
         self.code = code
         self.message = message
+        self.place = place
         super().__init__(f"{code}: {message}")
 
 

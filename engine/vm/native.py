@@ -17,7 +17,7 @@ import platform
 import re
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -29,6 +29,9 @@ from cupcake.engine.errors import EvaluationError, LoadError
 from cupcake.engine.vm.limits import STACK_BYTES, Limits, Ticker
 
 _ABORT = re.compile(r"(eval_[a-z_]+): (.*)", re.DOTALL)
+# Planned functions in a backtrace, by the names that `wasm/split.py` gives them.
+_PLANNED = "policy:"
+_RUNNING = re.compile(r"!(policy:.+)$", re.MULTILINE)
 _VAL = c.sizeof(raw.wasmtime_val_raw_t)
 _EXTERN = c.sizeof(raw.wasmtime_extern_t)
 _OF = raw.wasmtime_extern_t.of.offset
@@ -299,8 +302,14 @@ class Program:
     """A policy module ready to run on its core."""
 
     def __init__(
-        self, machine: Machine, core: _Core, module: wasmtime.Module, limits: Limits
+        self,
+        machine: Machine,
+        core: _Core,
+        module: wasmtime.Module,
+        limits: Limits,
+        source_map: Mapping[str, str],
     ) -> None:
+        self._source_map = source_map
         self._machine, self._core, self._module = machine, core, module
         try:
             self._pre = core.linker.instantiate_pre(module)
@@ -342,7 +351,10 @@ class Program:
             )
             error = _call(context, frame.at_func + _OF, frame.at_vals, _SLOTS, frame.at_trap)
             if error or frame.trap.value or frame.error is not None:
-                raise _translate(error, frame.trap.value, frame.error)
+                failure = _translate(error, frame.trap.value, frame.error)
+                if isinstance(failure, EvaluationError):
+                    failure.place = self._source_map.get(failure.place, "")
+                raise failure
             return frame.text(frame.vals[0].i32 & 0xFFFFFFFF)
 
     def _grow(self, frame: _Frame, pages: int) -> None:
@@ -400,9 +412,9 @@ def _address(owner: Any) -> int:
 
 
 def _take_error(error: int) -> str:
-    """Message of a wasmtime error; frees it."""
+    """Text of a wasmtime error, with its backtrace; frees it."""
     pointer = c.cast(error, c.POINTER(raw.wasmtime_error_t))
-    return _first_line(wasmtime.WasmtimeError._from_ptr(pointer))
+    return str(wasmtime.WasmtimeError._from_ptr(pointer))
 
 
 def _first_line(error: Exception) -> str:
@@ -439,19 +451,33 @@ def trap_error(trap: wasmtime.Trap) -> EvaluationError:
 
 
 def _translate(error: int | None, trap: int | None, raised: BaseException | None) -> BaseException:
-    """What went wrong in a call; frees what wasmtime handed out."""
-    found: BaseException | None = None
+    """What went wrong in a call; frees what wasmtime handed out. An EvaluationError's place is the name of the planned
+    function that was running, as far as wasmtime knows it."""
+    found: EvaluationError | None = None
+    running = ""
     if trap:
-        found = trap_error(wasmtime.Trap._from_ptr(c.cast(trap, c.POINTER(raw.wasm_trap_t))))
+        caught = wasmtime.Trap._from_ptr(c.cast(trap, c.POINTER(raw.wasm_trap_t)))
+        found = trap_error(caught)
+        running = next((f.func_name for f in caught.frames if _is_planned(f.func_name)), None) or ""
     if error:
-        text = _take_error(error)
+        full = _take_error(error)
+        match = _RUNNING.search(full)
+        running = match[1] if match else ""
+        text = full.strip().split("\n", 1)[0]
         code = (
             "eval_limit_memory" if "memory" in text and "limit" in text else "eval_internal_error"
         )
         found = EvaluationError(code, text)
-    if raised is not None:
-        return raised
-    return found or EvaluationError("eval_internal_error", "the module failed without a reason")
+    result = raised or found
+    if result is None:
+        result = EvaluationError("eval_internal_error", "the module failed without a reason")
+    if isinstance(result, EvaluationError):
+        result.place = running.removeprefix(_PLANNED)
+    return result
+
+
+def _is_planned(name: str | None) -> bool:
+    return name is not None and name.startswith(_PLANNED)
 
 
 @functools.cache

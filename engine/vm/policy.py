@@ -182,7 +182,7 @@ def _program(
     namespace = core_namespace(artifact.core)
     core = machine.core(namespace, lambda: _module(machine, artifact.core, cache))
     module = _module(machine, artifact.wasm_owned, cache)
-    return native.Program(machine, core, module, limits)
+    return native.Program(machine, core, module, limits, artifact.source_map)
 
 
 def _key(machine: native.Machine, wasm: bytes) -> str:

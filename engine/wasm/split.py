@@ -27,6 +27,7 @@ from cupcake.engine.wasm.leb128 import sleb, uleb
 from cupcake.engine.wasm.link import HOST_CALLS, PAGE, data_segments, value_type
 from cupcake.engine.wasm.module import (
     Code,
+    CustomSection,
     DataSegment,
     ElementSegment,
     Export,
@@ -38,7 +39,7 @@ from cupcake.engine.wasm.module import (
     Module,
     TableType,
 )
-from cupcake.engine.wasm.unit import MAX_HOST_ARGS
+from cupcake.engine.wasm.unit import MAX_HOST_ARGS, POLICY_PREFIX
 
 # Pages behind the static data that an instance has from the start: most evaluations never grow memory, and untouched
 # pages cost nothing.
@@ -236,8 +237,17 @@ def policy_module(generated: Generated, core: Core) -> bytes:
                 else ()
             ),
             data=data_segments(generated, core.data),
+            customs=(_names(functions, index),),
         )
     )
+
+
+def _names(functions: list[Assembled], index: Mapping[str, int]) -> CustomSection:
+    """The name section (appendix of the specification), for the planned functions: a trap's backtrace has them."""
+    named = [f.name for f in functions if f.name.startswith(POLICY_PREFIX)]
+    entries = [uleb(index[n]) + uleb(len(raw := n.encode())) + raw for n in named]
+    payload = uleb(len(entries)) + b"".join(entries)
+    return CustomSection("name", b"\x01" + uleb(len(payload)) + payload)
 
 
 def _host_call(name: str) -> bytes:

@@ -178,11 +178,12 @@ class Unit:
 
 UNKNOWN = object()
 _SELF = "\0self"
+POLICY_PREFIX = "policy:"
 
 
 def policy_symbol(name: str) -> str:
     """The linker's name of a planned function; runtime functions go by their own."""
-    return "policy:" + name
+    return POLICY_PREFIX + name
 
 
 def plan_symbol(index: int) -> str:

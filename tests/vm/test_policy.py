@@ -252,3 +252,21 @@ def test_the_fast_way_and_the_public_way_agree(compiled: Compile, value: object)
     for entrypoint in ("a/p", "a/q"):
         text = json.dumps(value).encode("utf-8", "surrogatepass")
         assert fast.evaluate_json(entrypoint, text) == public.evaluate_json(entrypoint, text)
+
+
+PLACES: dict[str, tuple[str, Any, str]] = {
+    "a conflict": (
+        "p := q + 1\n\nq := 1 if input.a\nq := 2 if input.b",
+        {"a": 1, "b": 1},
+        "a.rego:4",
+    ),
+    "time": ("p := q\n" + ENDLESS.replace("p if", "q if"), list(range(2000)), "a.rego:3"),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_an_error_says_which_rule_was_running(compiled: Compile, name: str) -> None:
+    rules, value, place = PLACES[name]
+    with pytest.raises(EvaluationError) as caught:
+        load(compiled(rules), limits=Limits(seconds=0.05)).evaluate("a/p", value)
+    assert caught.value.place == place
