@@ -228,6 +228,17 @@ io.jwt.verify_hs384  host  string, string -> boolean
 io.jwt.verify_hs512  host  string, string -> boolean
 """
 
+GRAPHQL = """
+graphql.is_valid  host  string | object[any: any], string | object[any: any] -> boolean  needs=graphql
+graphql.parse  host  string | object[any: any], string | object[any: any] -> tuple[object[any: any],
+      object[any: any]]  needs=graphql
+graphql.parse_and_verify  host  string | object[any: any], string | object[any: any] ->
+      tuple[boolean, object[any: any], object[any: any]]  needs=graphql
+graphql.parse_query  host  string -> object[any: any]  needs=graphql
+graphql.parse_schema  host  string -> object[any: any]  needs=graphql
+graphql.schema_is_valid  host  string | object[any: any] -> boolean  needs=graphql
+"""
+
 NET = """
 net.cidr_contains  host  string, string -> boolean
 net.cidr_contains_matches  host  string | array[string | array[any]] | object[string: string |
@@ -275,6 +286,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("time", TIME),
     ("crypto", CRYPTO),
     ("tokens", TOKENS),
+    ("graphql", GRAPHQL),
     ("net", NET),
     ("identifiers", IDENTIFIERS),
     ("reflection", REFLECTION),
@@ -290,12 +302,6 @@ UNSERVED: tuple[str, ...] = (
     "crypto.x509.parse_certificates",
     "crypto.x509.parse_keypair",
     "crypto.x509.parse_rsa_private_key",
-    "graphql.is_valid",
-    "graphql.parse",
-    "graphql.parse_and_verify",
-    "graphql.parse_query",
-    "graphql.parse_schema",
-    "graphql.schema_is_valid",
     "http.send",
     "json.match_schema",
     "json.verify_schema",

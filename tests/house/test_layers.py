@@ -31,6 +31,10 @@ IMPORTERS = {
         "engine/builtins/host/signatures.py",
         "engine/builtins/host/certificates.py",
     ),
+    "graphql": (
+        "engine/builtins/host/graphql_json.py",
+        "engine/builtins/host/graphql_rules.py",
+    ),
     "rich": ("daemon/demo_screen.py",),
 }
 

@@ -16,6 +16,17 @@ _HERE = "cupcake.engine.builtins.host."
 # module -> the names of its FUNCTIONS
 SERVED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
+        "graphql_rules",
+        (
+            "graphql.is_valid",
+            "graphql.parse",
+            "graphql.parse_and_verify",
+            "graphql.parse_query",
+            "graphql.parse_schema",
+            "graphql.schema_is_valid",
+        ),
+    ),
+    (
         "signatures",
         (
             "io.jwt.decode_verify",

@@ -191,15 +191,20 @@ class _Constraints:
     time: Decimal | int | None = None
 
     def set(self, key: Value, value: Value) -> None:
-        match key:
-            case "cert" | "secret" | "alg" | "iss" | "aud":
-                if not isinstance(value, str):
-                    raise failed(self.name, f"{key} constraint: must be a string")
-                if key == "cert":
-                    self.keys = _keys(self.name, value)
-                else:
-                    setattr(self, key, value)
-            case "time":
+        match key, value:
+            case "cert", str():
+                self.keys = _keys(self.name, value)
+            case "secret", str():
+                self.secret = value
+            case "alg", str():
+                self.alg = value
+            case "iss", str():
+                self.iss = value
+            case "aud", str():
+                self.aud = value
+            case (("cert" | "secret" | "alg" | "iss" | "aud"), _):
+                raise failed(self.name, f"{key} constraint: must be a string")
+            case "time", _:
                 if isinstance(value, bool) or not isinstance(value, int | Decimal):
                     raise failed(self.name, "token time constraint: must be a number")
                 if value < 0:
