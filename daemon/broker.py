@@ -178,6 +178,8 @@ class Broker:
             if frames is None:
                 return
             self._client_message(frames, now)
+            if len(self._queue) == 1:
+                self.dispatch(now)  # nobody else waits: on its way before we look for more
             if not front.get(_EVENTS) & _POLLIN:  # type: ignore[operator]
                 return
 

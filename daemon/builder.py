@@ -25,10 +25,6 @@ from cupcake.trust.errors import TrustError
 
 _DATA_LIMIT = 4 << 30
 _ADDRESS_LIMIT = 256 << 30
-_CANARY = (
-    b'{"hook_event_name":"PreToolUse","session_id":"canary","transcript_path":"","cwd":"/",'
-    b'"tool_name":"Bash","tool_input":{"command":"true"}}'
-)
 
 
 class Untrusted(Exception):
@@ -76,9 +72,7 @@ def build(module: ModuleType, job: dict[str, Any]) -> dict[str, Any]:
             return {**result, "ok": True, "unchanged": True, "digest": sources.digest}
         compiled = module.compile_project(sources)
         lap("compiled_ms")
-        evaluator = module.Evaluator(compiled, cache_dir=Path(job["cache_dir"]))
-        lap("precompiled_ms")
-        canary(evaluator)
+        module.canary(compiled, Path(job["cache_dir"]))
         lap("canary_ms")
         generation = _publish(job, root, sources.digest, compiled)
         lap("published_ms")
@@ -91,6 +85,9 @@ def build(module: ModuleType, job: dict[str, Any]) -> dict[str, Any]:
     except SnapshotError as error:
         result["diagnostics"] = [diagnostic("publish_failed", str(error))]
         result["again"] = True
+    except module.EngineError as error:
+        message = f"the policies cannot judge a harmless event: {error}"
+        result["diagnostics"] = [diagnostic("canary_failed", message)]
     except MemoryError:
         result["diagnostics"] = [
             diagnostic("build_limit", "the build needs more memory than a build may have")
@@ -101,16 +98,10 @@ def build(module: ModuleType, job: dict[str, Any]) -> dict[str, Any]:
             generation=generation.number,
             directory=str(generation.directory),
             digest=generation.digest,
-            warnings=[str(w) for w in getattr(compiled, "warnings", ())],
+            warnings=[w.render() for w in compiled.warnings],
             timings=timings,
         )
     return result
-
-
-def canary(evaluator: Any) -> None:
-    """One harmless event through the new generation: whatever it decides, it must decide without an error."""
-    answer = evaluator.answer("claude", _CANARY)
-    json.loads(answer.response or b"{}")
 
 
 def _publish(job: dict[str, Any], root: str, digest: str, compiled: Any) -> snapshot.Generation:

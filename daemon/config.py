@@ -18,7 +18,7 @@ class Timing:
     """Every period and bound in seconds; tests shorten them, users have no reason to."""
 
     heartbeat: float = 0.5
-    hung_after: float = 3.0
+    hung_after: float = 5.0
     """An engine that gives no sign for this long while it owes one is killed."""
     orphaned_after: float = 30.0
     """An engine that hears nothing for this long, heartbeats included, leaves."""

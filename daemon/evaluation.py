@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from cupcake.engine.compiled import CompiledProject, load_compiled
-from cupcake.engine.errors import BuildFailed, ProjectError
+from cupcake.engine.errors import BuildFailed, EngineError, ProjectError
 from cupcake.engine.evaluate import Evaluator, compile_project, failure_answer
 from cupcake.engine.policy.discovery import read_sources
 
 __all__ = [
     "BuildFailed",
+    "EngineError",
     "Evaluator",
     "ProjectError",
+    "canary",
     "compile_project",
     "failure_answer",
     "load_compiled",
@@ -21,6 +23,10 @@ __all__ = [
     "warm_up",
 ]
 
+_HARMLESS = (
+    b'{"hook_event_name":"PreToolUse","session_id":"canary","transcript_path":"","cwd":"/",'
+    b'"tool_name":"Bash","tool_input":{"command":"true"}}'
+)
 _WARM_UP = "package warm\n\nimport rego.v1\n\ndeny contains d if {\n\tinput.x\n\td := {}\n}\n"
 
 
@@ -32,6 +38,16 @@ def patience(compiled: CompiledProject) -> float:
         timeouts = [float(signal.timeout) for signal in layer.signals.values()]
         slowest[layer.layer] = max([slowest.get(layer.layer, 0.0), *timeouts])
     return sum(slowest.values())
+
+
+def canary(compiled: CompiledProject, cache_dir: Path) -> None:
+    """Compile every module to machine code (into the cache) and let it judge a harmless event, without running any
+    signal. Whatever it decides, it must come to a decision: raises EngineError when it cannot."""
+    from cupcake.engine import vm
+
+    for layer in compiled.layers:
+        if layer.artifact is not None:
+            vm.load(layer.artifact, cache_dir=cache_dir).evaluate_json(layer.entrypoint, _HARMLESS)
 
 
 def warm_up(cache_dir: Path) -> None:

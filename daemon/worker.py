@@ -231,6 +231,8 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # A crash must not write the VM's address space to the disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     given = json.loads(sys.stdin.buffer.readline())
     die_with_parent(given["parent"])
     module = load_module(given["engine_module"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -295,3 +297,15 @@ def test_a_throttle_lets_one_through_a_period_and_counts_the_others() -> None:
         None,
         1,
     ]
+
+
+def test_the_supervisor_reaches_neither_engine_nor_worker() -> None:
+    code = (
+        "import sys, cupcake.daemon.supervisor, cupcake.daemon.__main__\n"
+        "heavy = ('cupcake.engine', 'cupcake.trust', 'cupcake.daemon.worker', 'cupcake.daemon.builder', 'wasmtime')\n"
+        "print([name for name in sys.modules if name.startswith(heavy)])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -128,6 +128,16 @@ def test_a_generation_that_no_engine_can_load_never_takes_effect(tmp_path: Path)
         until(lambda: denies(talk, root, "two"), "the repair")
 
 
+def test_policies_that_cannot_judge_a_harmless_event_never_take_effect(tmp_path: Path) -> None:
+    root = project(tmp_path, "deny one")
+    with daemon_in(tmp_path, engines=1) as daemon, Talk(daemon) as talk:
+        assert denies(talk, root, "one")
+        write(root, "canaryfail")
+        until(lambda: state(talk) == "broken", "the canary")
+        assert talk.status()["projects"][0]["diagnostics"][0]["code"] == "canary_failed"
+        assert denies(talk, root, "one")
+
+
 def test_a_save_by_rename_is_seen(tmp_path: Path) -> None:
     root = project(tmp_path, "deny one")
     with daemon_in(tmp_path) as daemon, Talk(daemon) as talk:

@@ -1,6 +1,7 @@
 """An evaluator small enough to be all on one page, for what a real one must never do: hang, crash, leak.
 
-A policy is a `.rego` file whose lines are `deny WORD`, `crash WORD`, `hang WORD`, `sleep WORD SECONDS`, or `broken`; a rule
+A policy is a `.rego` file whose lines are `deny WORD`, `crash WORD`, `hang WORD`, `sleep WORD SECONDS`, or what makes a build fail
+(`canaryfail`, `loadfail`, `buildhang`, `buildcrash`, anything else); a rule
 applies when the event's `tool_input.command` contains the word. It has the names of `cupcake.daemon.evaluation`.
 """
 
@@ -34,7 +35,11 @@ class BuildFailed(Exception):
         super().__init__(str(diagnostics))
 
 
-class ProjectError(Exception):
+class EngineError(Exception):
+    pass
+
+
+class ProjectError(EngineError):
     pass
 
 
@@ -75,7 +80,7 @@ def read_sources(root: str, *, global_dir: Path | None = None) -> Sources:
 @dataclass(frozen=True)
 class Compiled:
     rules: list[list[str]]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
 
     def save(self, directory: Path) -> None:
         (directory / "rules.json").write_text(json.dumps(self.rules))
@@ -90,7 +95,9 @@ def compile_project(sources: Sources) -> Compiled:
             match words:
                 case []:
                     continue
-                case ["deny" | "crash" | "hang", _] | ["sleep", _, _] | ["loadfail"]:
+                case (
+                    ["deny" | "crash" | "hang", _] | ["sleep", _, _] | ["loadfail"] | ["canaryfail"]
+                ):
                     rules.append(words)
                 case ["buildhang"]:
                     time.sleep(1000)
@@ -105,6 +112,11 @@ def compile_project(sources: Sources) -> Compiled:
 
 def patience(compiled: Compiled) -> float:
     return 0.0
+
+
+def canary(compiled: Compiled, cache_dir: Path) -> None:
+    if ["canaryfail"] in compiled.rules:
+        raise EngineError("told to fail")
 
 
 def warm_up(cache_dir: Path) -> None:
@@ -136,7 +148,7 @@ class Evaluator:
     def answer(self, harness: str, event: bytes) -> HarnessAnswer:
         command = json.loads(event)["tool_input"]["command"]
         for rule in self._rules:
-            if rule[0] == "loadfail" or rule[1] not in command:
+            if len(rule) < 2 or rule[1] not in command:
                 continue
             if rule[0] == "deny":
                 return _answer("deny", f"denied by {rule[1]}")
