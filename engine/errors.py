@@ -53,6 +53,10 @@ class EvaluationError(EngineError):
         self.place = place
         super().__init__(f"{code}: {message}")
 
+    def __str__(self) -> str:
+        text = f"{self.code}: {self.message}"
+        return f"{self.place}: {text}" if self.place else text
+
 
 class LoadError(EngineError):
     """A module or bundle cannot be loaded (not OPA's ABI, a builtin that we do not serve, damaged)."""

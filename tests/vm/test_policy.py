@@ -270,3 +270,4 @@ def test_an_error_says_which_rule_was_running(compiled: Compile, name: str) -> N
     with pytest.raises(EvaluationError) as caught:
         load(compiled(rules), limits=Limits(seconds=0.05)).evaluate("a/p", value)
     assert caught.value.place == place
+    assert str(caught.value) == f"{place}: {caught.value.code}: {caught.value.message}"
