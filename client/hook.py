@@ -23,6 +23,9 @@ GREETING = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03\x01NULL" + bytes(48)
 # READY command with Socket-Type=DEALER.
 READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
 EVALUATE = 1
+MAX_TIMEOUT = 3600
+# How a refusal looks in an answer. Text inside of JSON strings has its quotes escaped, so it matches none of these.
+REFUSALS = (b'"deny"', b'"decision":"block"', b'"action":"decline"', b'"continue":false')
 
 
 class Trouble(Exception):
@@ -41,7 +44,7 @@ def parse_arguments(argv: list[str]) -> dict[str, str]:
     while index < len(argv):
         name, equals, value = argv[index].partition("=")
         index += 1
-        if name in ("--strict", "--debug"):
+        if name in ("--strict", "--debug") and not equals:
             options[name] = "1"
         elif name in ("--harness", "--policy-dir", "--socket", "--timeout"):
             if not equals:
@@ -92,7 +95,7 @@ def find_socket(explicit: str | None) -> str:
     environ = posix.environ
     named = explicit or environ.get(b"CUPCAKE_SOCKET", b"").decode("utf-8", "surrogateescape")
     if named:
-        return named
+        return named if named.startswith("/") else f"{posix.getcwd()}/{named}"
     runtime = environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape")
     own = (
         f"{runtime}/cupcake/daemon.sock"
@@ -111,7 +114,6 @@ def check_socket(path: str) -> None:
     folder = path.rpartition("/")[0] or "."
     try:
         info = posix.stat(folder)
-        entry = posix.lstat(path)
     except OSError:
         raise Trouble("absent", f"no daemon at {path}") from None
     if (info.st_uid not in (uid, 0) and not system) or info.st_mode & 0o022:
@@ -119,6 +121,11 @@ def check_socket(path: str) -> None:
             "unsafe",
             f"{folder} belongs to somebody else or is writable by others: not used. Run: chmod 700 {folder}",
         )
+    # Only now: a daemon must not be started in a folder of somebody else's either.
+    try:
+        entry = posix.lstat(path)
+    except OSError:
+        raise Trouble("absent", f"no daemon at {path}") from None
     if entry.st_uid not in (uid, 0) and not (system and entry.st_uid == info.st_uid):
         raise Trouble("unsafe", f"{path} belongs to somebody else: not used. Remove it.")
 
@@ -218,6 +225,9 @@ def read_answer(flags: int, body: bytes) -> tuple[int, str, bytes]:
         and isinstance(second, str)
         and isinstance(third, bytes)
     ):
+        # Agents go on at any other exit code, and at an answer that is none.
+        if first not in (0, 2) or third[:1] != b"{" or third[-1:] != b"}":
+            raise Trouble("broken", f"the daemon's answer (exit {first}) is none for an agent")
         return first, second, third
     raise Trouble("broken", "reply lacks exit, stderr and response")
 
@@ -231,6 +241,9 @@ class Connection:
         self.deadline = deadline
         self.buffer = b""
         self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        if self.socket.fileno() < 3:
+            # It took the place of a closed stdout: the answer would go to the daemon, and the agent see none.
+            raise OSError("standard input, output or error is closed")
         try:
             self.socket.settimeout(max(deadline - monotonic(), 0.001))
             self.socket.connect(path)
@@ -238,8 +251,14 @@ class Connection:
             raise Trouble("absent", f"no daemon answers at {path}: {error}") from None
 
     def send(self, data: bytes) -> None:
+        left = self.deadline - monotonic()
+        if left <= 0:
+            raise Trouble("timeout", "the daemon did not take the event in time")
         try:
+            self.socket.settimeout(left)
             self.socket.sendall(data)
+        except TimeoutError:
+            raise Trouble("timeout", "the daemon did not take the event in time") from None
         except OSError as error:
             raise Trouble("broken", f"the daemon closed the connection: {error}") from None
 
@@ -307,6 +326,16 @@ def write_all(descriptor: int, data: bytes) -> None:
         data = data[posix.write(descriptor, data) :]
 
 
+def give(options: dict[str, str], code: int, stderr: str, response: bytes) -> int:
+    """Writes the answer; the exit code, which --strict makes 2 for every refusal."""
+    if "--strict" in options and any(mark in response for mark in REFUSALS):
+        code = 2
+    if stderr:
+        write_all(2, stderr.encode("utf-8", "replace") + b"\n")
+    write_all(1, response + b"\n")
+    return code
+
+
 def main(argv: list[str]) -> int:
     """Runs the hook; the exit code: 0 answered, 2 blocked. `argv` without the word `eval`."""
     event: bytes | None = None
@@ -318,15 +347,12 @@ def main(argv: list[str]) -> int:
         try:
             timeout = float(options.get("--timeout", "5"))
         except ValueError:
-            raise Trouble("usage", "--timeout takes seconds") from None
+            timeout = 0
+        if not 0 < timeout <= MAX_TIMEOUT:
+            raise Trouble("usage", f"--timeout takes seconds, more than 0, at most {MAX_TIMEOUT}")
         event = read_event()
         code, stderr, response = ask(options, event, timeout)
-        if "--strict" in options and code == 0 and b'"deny"' in response:
-            code = 2
-        if stderr:
-            write_all(2, stderr.encode("utf-8", "replace") + b"\n")
-        write_all(1, response + b"\n")
-        return code
+        return give(options, code, stderr, response)
     except Trouble as trouble:
         return fall_back(trouble, argv, options, event)
 

@@ -45,10 +45,7 @@ def handle(
         except OSError as error:
             message = f"{message}; starting one failed: {error}"
         else:
-            if stderr:
-                sys.stderr.write(stderr + "\n")
-            hook.write_all(1, response + b"\n")
-            return code
+            return hook.give(options, code, stderr, response)
     remedy = _REMEDIES.get(kind, "")
     return block(
         event, f"Cupcake could not decide, so the action is blocked: {message}. {remedy}".strip()

@@ -53,22 +53,25 @@ def main() -> int:
         module = importlib.import_module(COMMANDS[word][0])
         return int(module.main(argv))
     except KeyboardInterrupt:
-        return 130
+        return 2 if word == "eval" else 130
     except BrokenPipeError:
         # The reader went away (`| head`): not an error, but stdout must not be flushed again.
         import os
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
+        return 2 if word == "eval" else 1
     except Exception as error:  # the last line of defence: one message, no traceback
-        sys.stderr.write(f"cupcake {word}: internal error: {type(error).__name__}: {error}\n")
         import os
 
-        if os.environ.get("CUPCAKE_TRACEBACK"):
+        if os.environ.get("CUPCAKE_TRACEBACK") and word != "eval":
             raise
-        sys.stderr.write(
-            "Set CUPCAKE_TRACEBACK=1 and run it again to see where; please report it.\n"
-        )
+        if sys.stderr is not None:  # None: it was closed before we started
+            sys.stderr.write(f"cupcake {word}: internal error: {type(error).__name__}: {error}\n")
+            sys.stderr.write(
+                "Set CUPCAKE_TRACEBACK=1 and run it again to see where; please report it.\n"
+            )
+            if os.environ.get("CUPCAKE_TRACEBACK"):
+                sys.excepthook(type(error), error, error.__traceback__)
         return 2 if word == "eval" else 1
 
 

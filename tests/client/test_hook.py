@@ -332,3 +332,133 @@ def test_the_installed_command_is_executable() -> None:
         [command, "version"], capture_output=True, text=True, timeout=60, check=True
     )
     assert result.stdout.startswith("cupcake ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--harn", "claude"),
+        ("--harness", "claude", "--time", "1"),
+        ("--harness", "claude", "--timeout", "nan"),
+        ("--harness", "claude", "--timeout", "inf"),
+        ("--harness", "claude", "--timeout=-1"),
+        ("--harness", "claude", "--timeout", "0"),
+        ("--harness", "claude", "--timeout", "1e12"),
+        ("--harness", "claude", "--timeout", "soon"),
+        ("--harness", "claude", "--strict=yes"),
+    ],
+)
+@pytest.mark.parametrize("fast", [True, False])
+def test_arguments_that_only_one_of_the_two_parsers_takes_end_at_once(
+    folder: Path, arguments: tuple[str, ...], fast: bool
+) -> None:
+    """Each parser hands what it does not know to the other: that must not go round for ever."""
+    done = run_hook(folder, json.dumps(PRE_TOOL_USE).encode(), *arguments, fast=fast)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"usage: cupcake eval" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "response"),
+    [(1, b"{}"), (256, b"{}"), (3, b"{}"), (0, b""), (0, b"allow"), (0, b'{"hookSpecific')],
+)
+def test_an_answer_that_an_agent_would_take_for_go_on_blocks(
+    folder: Path, code: int, response: bytes
+) -> None:
+    body = codec.encode_answer(m.Answer("deny", response, code))
+    with peer(folder, answering(body)):
+        done = run_hook(folder, json.dumps(PRE_TOOL_USE).encode(), *HOOK_ARGUMENTS)
+    assert done.returncode == 0
+    assert b'"permissionDecision":"deny"' in done.stdout
+    assert b"is none for an agent" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("response", "code"),
+    [
+        (b'{"decision":"block","reason":"no"}', 2),
+        (b'{"continue":false,"stopReason":"no"}', 2),
+        (b'{"hookSpecificOutput":{"permissionDecision":"deny"}}', 2),
+        (b'{"hookSpecificOutput":{"additionalContext":"say \\"deny\\" or \\"decision\\":\\"block\\""}}', 0),
+        (b"{}", 0),
+    ],
+)  # fmt: skip
+def test_strict_exits_2_for_every_refusal(folder: Path, response: bytes, code: int) -> None:
+    with peer(folder, answering(codec.encode_answer(m.Answer("x", response)))):
+        done = run_hook(folder, json.dumps(PRE_TOOL_USE).encode(), *HOOK_ARGUMENTS, "--strict")
+    assert (done.returncode, done.stdout) == (code, response + b"\n")
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_closed_standard_files_block(folder: Path, fast: bool, closed: int) -> None:
+    """A socket that takes the number of a closed stdout would swallow the answer."""
+    start = (
+        f"{sys.executable} -I -S -c 'import sys; sys.path.insert(0, sys.argv[1]); import hook; "
+        f"hook.run(sys.argv[2:])' {HOOK}"
+        if fast
+        else f"{sys.executable} -m cupcake eval"
+    )
+    deny = codec.encode_answer(m.Answer("deny", b'{"decision":"block"}', 0, "why"))
+    with peer(folder, answering(deny)):
+        done = subprocess.run(
+            ["sh", "-c", f"{start} --harness claude --socket {folder}/d.sock {closed}>&-"],
+            input=json.dumps(PRE_TOOL_USE).encode(),
+            capture_output=True,
+            timeout=60,
+            check=False,
+            env={"PATH": os.environ["PATH"], "HOME": str(folder), "CUPCAKE_NO_AUTOSTART": "1"},
+        )
+    assert done.returncode == 2 or b'"block"' in done.stdout, done
+
+
+def test_a_reader_that_went_away_is_no_exit_1(folder: Path) -> None:
+    for fast in (True, False):
+        read, write = os.pipe()
+        os.close(read)
+        start = ["-m", "cupcake", "eval"]
+        if fast:
+            code = (
+                "import sys; sys.path.insert(0, sys.argv[1]); import hook; hook.run(sys.argv[2:])"
+            )
+            start = ["-I", "-S", "-c", code, str(HOOK)]
+        with peer(folder, answering(ALLOW)):
+            done = subprocess.run(
+                [sys.executable, *start, "--socket", f"{folder}/d.sock", *HOOK_ARGUMENTS],
+                input=json.dumps(PRE_TOOL_USE).encode(),
+                stdout=write,
+                stderr=subprocess.DEVNULL,
+                timeout=60,
+                check=False,
+            )
+        os.close(write)
+        (folder / "d.sock").unlink(missing_ok=True)
+        assert done.returncode == 2
+
+
+def test_a_relative_socket_is_taken_from_the_working_directory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    with peer(folder, answering(ALLOW)):
+        done = run_hook(
+            folder, json.dumps(PRE_TOOL_USE).encode(), *HOOK_ARGUMENTS, "--socket", "d.sock"
+        )
+    assert (done.returncode, done.stdout) == (0, b"{}\n")
+    assert hook.find_socket("d.sock") == f"{folder}/d.sock"
+
+
+def test_no_daemon_is_started_in_a_folder_that_others_may_write_to(folder: Path) -> None:
+    folder.chmod(0o777)
+    try:
+        done = run_hook(
+            folder,
+            json.dumps(PRE_TOOL_USE).encode(),
+            *HOOK_ARGUMENTS,
+            CUPCAKE_NO_AUTOSTART="",
+            XDG_STATE_HOME=str(folder),
+        )
+    finally:
+        folder.chmod(0o700)
+    assert b"writable by others" in done.stdout
+    assert list(folder.iterdir()) == []
