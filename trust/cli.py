@@ -6,10 +6,12 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 
 from cupcake.trust import manifest as m
 from cupcake.trust import store
-from cupcake.trust.errors import NotInitialised, TrustError
+from cupcake.trust.errors import ManifestInvalid, NotInitialised, TrustError
 from cupcake.trust.trusted_state import check_files
 
 
@@ -35,10 +37,10 @@ def main(argv: list[str]) -> int:
     try:
         return {"init": _init, "update": _update, "verify": _verify}[options.command](root, options)
     except NotInitialised as error:
-        print(f"cupcake trust: {error}", file=sys.stderr)
+        print(f"cupcake trust: {_printable(str(error))}", file=sys.stderr)
         return 2
     except (TrustError, OSError) as error:
-        print(f"cupcake trust: {error}", file=sys.stderr)
+        print(f"cupcake trust: {_printable(str(error))}", file=sys.stderr)
         return 1
 
 
@@ -57,13 +59,15 @@ def _init(root: str, options: argparse.Namespace) -> int:
 
 def _update(root: str, options: argparse.Namespace) -> int:
     folder = store.state_dir()
-    if store.last_generation(folder, root) is None:
-        raise NotInitialised(f"trust is not on for {root}. Run: cupcake trust init")
-    changes = _changes(root)
+    with suppress(ManifestInvalid):  # a garbled history means that it is on; signing mends it
+        if store.last_generation(folder, root) is None:
+            raise NotInitialised(f"trust is not on for {root}. Run: cupcake trust init")
+    found = store.read_entries(root)
+    changes = _changes(root, found)
     if not changes:
         print("Nothing changed since the signing.")
         return 0
-    print("\n".join(changes))
+    print("\n".join(_printable(change) for change in changes))
     if not options.yes:
         if not sys.stdin.isatty():
             print(
@@ -71,15 +75,27 @@ def _update(root: str, options: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
             return 1
-        if input("Sign this state? [y/N]: ").strip().lower() not in ("y", "yes"):
+        answer = ""
+        with suppress(EOFError):
+            answer = input("Sign this state? [y/N]: ")
+        if answer.strip().lower() not in ("y", "yes"):
             print("Not signed.")
             return 1
-    manifest = store.sign(root, folder, now=int(time.time()))
+    # What was shown, not what lies there by now.
+    manifest = store.sign(root, folder, now=int(time.time()), files=found)
     print(f"Signed {len(manifest.files)} files (generation {manifest.generation}).")
     return 0
 
 
-def _changes(root: str) -> list[str]:
+def _printable(text: str) -> str:
+    """A file's name may hold what a terminal acts on, or bytes that are no text."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for c in text
+    )
+
+
+def _changes(root: str, found: Mapping[str, m.Entry]) -> list[str]:
     """`+ added`, `~ changed old -> new`, `- removed`; everything is added when the manifest does not hold."""
     notes: list[str] = []
     try:
@@ -88,7 +104,6 @@ def _changes(root: str) -> list[str]:
     except TrustError as error:
         notes.append(f"! {error}")
         signed = {}
-    found = {path: m.entry_of(data) for path, data in store.read_project_files(root).items()}
     for path in sorted(found.keys() | signed.keys()):
         if path not in signed:
             notes.append(f"+ {path}")

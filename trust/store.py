@@ -52,7 +52,8 @@ def load_key(folder: Path, *, create: bool = False) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise KeyUnusable(
-            f"the trust key {path} cannot be read ({error.strerror}). Run: cupcake trust init"
+            f"the trust key {path} cannot be read ({error.strerror}). "
+            "Look at .cupcake, then run: cupcake trust update (for a project that was signed elsewhere: init)"
         ) from None
     with open(descriptor, "rb") as file:
         info = os.fstat(descriptor)
@@ -60,12 +61,12 @@ def load_key(folder: Path, *, create: bool = False) -> bytes:
             raise KeyUnusable(
                 f"the trust key {path} must be a file of yours that nobody else can read "
                 f"(found owner {info.st_uid}, mode {stat.S_IMODE(info.st_mode):o}). "
-                "Others may know it: remove it, look at your projects and run: cupcake trust init"
+                "Others may know it: remove it, look at your projects and run in each: cupcake trust update"
             )
         key = file.read(KEY_BYTES + 1)
     if len(key) != KEY_BYTES:
         raise KeyUnusable(
-            f"the trust key {path} is not {KEY_BYTES} bytes. Remove it and run: cupcake trust init"
+            f"the trust key {path} is not {KEY_BYTES} bytes. Remove it, and run in each project: cupcake trust update"
         )
     return key
 
@@ -131,11 +132,12 @@ def _remember(folder: Path, root: str, generation: int) -> None:
 def read_project_files(root: str) -> dict[str, bytes]:
     """Every file below `.cupcake` that can take part in a decision: path relative to the root -> bytes.
 
-    Symlinks are refused (FileNotTrusted): what they point at can change without any signed byte changing.
+    Symlinks are refused (FileNotTrusted): what they point at can change without any signed byte changing. So is
+    all else that is no regular file, and what is too large to be read whole. Raises OSError for what cannot be read.
     """
     base = os.path.join(root, ".cupcake")
     files: dict[str, bytes] = {}
-    for folder, folders, names in os.walk(base):
+    for folder, folders, names in os.walk(base, onerror=_raise):
         if folder == base:
             folders[:] = [name for name in folders if name not in LEFT_OUT]
             names = [name for name in names if name not in LEFT_OUT]
@@ -147,18 +149,53 @@ def read_project_files(root: str) -> dict[str, bytes]:
                 )
         for name in names:
             path = os.path.join(folder, name)
-            with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-                files[os.path.relpath(path, root)] = file.read(MAX_FILE)
+            files[os.path.relpath(path, root)] = _read_whole(path, os.path.relpath(path, root))
     return files
 
 
-def sign(root: str, folder: Path, *, now: int, expires: int | None = None) -> m.Manifest:
-    """Signs the project as it is now, one generation above the last."""
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _read_whole(path: str, shown: str) -> bytes:
+    # O_NONBLOCK: a FIFO must not hold us up. What opening it does to a device is not for us to try.
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise FileNotTrusted(f"{shown} is not a regular file, so it cannot be signed. Remove it.")
+    with open(
+        os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK), "rb"
+    ) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise FileNotTrusted(
+                f"{shown} is not a regular file, so it cannot be signed. Remove it."
+            )
+        data = file.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise FileNotTrusted(
+            f"{shown} is larger than {MAX_FILE} bytes, so it cannot be signed. Move it out of .cupcake."
+        )
+    return data
+
+
+def read_entries(root: str) -> dict[str, m.Entry]:
+    """`read_project_files`, as a manifest holds them."""
+    return {path: m.entry_of(data) for path, data in read_project_files(root).items()}
+
+
+def sign(
+    root: str,
+    folder: Path,
+    *,
+    now: int,
+    expires: int | None = None,
+    files: Mapping[str, m.Entry] | None = None,
+) -> m.Manifest:
+    """Signs the project as it is now, one generation above the last; with `files`, as a person has seen it."""
     root = canonical_root(root)
     if not os.path.isdir(os.path.join(root, ".cupcake")):
         raise NotInitialised(f"{root} has no .cupcake folder. Run: cupcake init --harness claude")
     key = load_key(folder, create=True)
-    files = {path: m.entry_of(data) for path, data in read_project_files(root).items()}
+    if files is None:
+        files = read_entries(root)
     try:
         generation = (last_generation(folder, root) or 0) + 1
     except ManifestInvalid:
@@ -171,10 +208,18 @@ def sign(root: str, folder: Path, *, now: int, expires: int | None = None) -> m.
 
 def read_manifest(root: str) -> bytes | None:
     try:
-        with open(
-            os.open(os.path.join(root, MANIFEST), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb"
-        ) as file:
-            return file.read(m.MAX_BYTES + 1)
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        descriptor = os.open(os.path.join(root, MANIFEST), flags)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ManifestInvalid(
+                    f"{os.path.join(root, MANIFEST)} is not a regular file. Remove it, "
+                    "look at .cupcake and run: cupcake trust update"
+                )
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(m.MAX_BYTES + 1)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         return None
     except OSError as error:

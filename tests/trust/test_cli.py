@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cupcake.trust import store
+from cupcake.trust import cli, store
 from cupcake.trust.errors import FileMissing, FileNotTrusted, ManifestMissing, TrustError
 
 
@@ -136,3 +136,94 @@ def test_a_manifest_that_appears_by_itself_is_not_believed(project: Path) -> Non
     (project / ".cupcake/.trust").write_text('{"hmac":"00","manifest":{}}')
     code, _ = trust(project, "verify")
     assert code == 1
+
+
+def test_a_fifo_below_the_project_holds_nothing_up(project: Path) -> None:
+    fifo = project / ".cupcake/policies/pipe"
+    os.mkfifo(fifo)
+    code, text = trust(project, "init")
+    assert (code, "pipe is not a regular file" in text) == (1, True)
+    fifo.unlink()
+    assert trust(project, "init")[0] == 0
+    os.mkfifo(fifo)
+    with pytest.raises(FileNotTrusted, match="not a regular file"):
+        store.verify_sources(str(project), {}, store.state_dir(), now=2)
+
+
+def test_a_fifo_in_the_place_of_the_manifest_holds_nothing_up(project: Path) -> None:
+    trust(project, "init")
+    (project / ".cupcake/.trust").unlink()
+    os.mkfifo(project / ".cupcake/.trust")
+    with pytest.raises(TrustError, match="not a regular file"):
+        store.verify_sources(str(project), {}, store.state_dir(), now=2)
+
+
+def test_a_file_that_is_too_large_to_be_read_whole_is_not_signed_in_part(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (project / ".cupcake/policies/big.rego").open("wb") as file:
+        file.truncate(store.MAX_FILE + 1)
+    code, text = trust(project, "init")
+    assert (code, "big.rego is larger than" in text) == (1, True)
+
+
+def test_a_folder_that_cannot_be_read_is_not_skipped(project: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root reads every folder")
+    (project / ".cupcake/policies/claude").chmod(0)
+    try:
+        assert trust(project, "init")[0] == 1
+    finally:
+        (project / ".cupcake/policies/claude").chmod(0o755)
+
+
+def test_names_that_are_no_text_or_move_the_cursor_are_shown_escaped(project: Path) -> None:
+    trust(project, "init")
+    for name in (b"\xff.rego", b"\x1b[2K.rego", "überall.rego".encode()):
+        Path(os.fsdecode(os.fsencode(project) + b"/.cupcake/policies/" + name)).write_text("x")
+    code, text = trust(project, "update")
+    assert code == 1
+    assert r"+ .cupcake/policies/\udcff.rego" in text
+    assert r"+ .cupcake/policies/\x1b[2K.rego" in text
+    assert "+ .cupcake/policies/überall.rego" in text
+    code, text = trust(project, "update", "--yes")
+    assert code == 0
+    assert trust(project, "verify")[0] == 0
+
+
+def test_every_remedy_that_is_named_helps(project: Path) -> None:
+    """A garbled history, a lost key, a manifest that was signed elsewhere: what the message says mends it."""
+    trust(project, "init")
+    [history] = (store.state_dir() / "trust").iterdir()
+    for damage in (
+        lambda: history.write_text("{"),
+        (store.state_dir() / "trust.key").unlink,
+        lambda: (store.state_dir() / "trust.key").write_bytes(b"short"),
+        (project / ".cupcake/.trust").unlink,
+        lambda: (project / ".cupcake/.trust").write_text("{}"),
+    ):
+        damage()
+        code, text = trust(project, "verify")
+        assert (code, "trust update" in text) == (1, True), text
+        if "Remove it" in text:
+            (store.state_dir() / "trust.key").unlink()
+        assert trust(project, "update", "--yes")[0] == 0
+        assert trust(project, "verify")[0] == 0
+
+
+def test_what_is_signed_is_what_was_shown(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trust(project, "init")
+    policy = project / ".cupcake/policies/claude/a.rego"
+    policy.write_text("package seen\n")
+
+    def answer(_: str) -> str:
+        policy.write_text("package swapped\n")
+        return "y"
+
+    monkeypatch.setattr("builtins.input", answer)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    assert cli.main(["trust", "update", "--project-dir", str(project)]) == 0
+    assert cli.main(["trust", "verify", "--project-dir", str(project)]) == 1
+    assert "a.rego is not the file that was signed" in capsys.readouterr().err
