@@ -7,6 +7,7 @@ everything imported: so a build starts in milliseconds. What it is fed may be ho
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -153,9 +154,12 @@ def main() -> int:
     start = json.loads(sys.stdin.buffer.readline())
     die_with_parent(start["parent"])
     module = load_module(start["engine_module"])
+    # One short life with a memory limit: collecting cycles would only cost time.
+    gc.disable()
     # Whatever goes wrong here goes wrong again in the build, which reports it.
     with contextlib.suppress(Exception):
         module.warm_up(Path(start["cache_dir"]))
+    os.write(1, b"\n")  # an empty line: ready
     line = sys.stdin.buffer.readline()
     if not line.strip():
         return 0  # never needed

@@ -12,6 +12,7 @@ from typing import Any
 from cupcake.daemon.config import Config
 from cupcake.daemon.process import Child
 
+_WARM_WITHIN = 10.0
 _Attach = Callable[[Child, Callable[[], None]], None]
 
 
@@ -55,6 +56,13 @@ class Builds:
         config = self._config
         root = str(job["root"])
         build, self._standby = self._standby, None
+        if (
+            build is not None
+            and not build.child.output
+            and now - build.child.started > _WARM_WITHIN
+        ):
+            build.child.kill()  # whatever it warms itself with, it does not come to an end
+            build = None
         if build is None:
             try:
                 build = self._spawn(now)
@@ -91,7 +99,7 @@ class Builds:
 
     def _heard(self, build: _Build) -> None:
         """The result is a line: no need to wait for the end of the process."""
-        if not build.done and build.root is not None and build.child.output.endswith(b"\n"):
+        if not build.done and build.root is not None and _has_result(build.child):
             self._over(build, "")
 
     def _over(self, build: _Build, why: str) -> None:
@@ -130,9 +138,7 @@ class Builds:
             elif not build.done and build.root is not None:
                 self._over(
                     build,
-                    ""
-                    if build.child.output.endswith(b"\n")
-                    else f"the build process {build.child.why}",
+                    "" if _has_result(build.child) else f"the build process {build.child.why}",
                 )
             if build.root is not None:
                 self.warm(now)
@@ -145,6 +151,11 @@ class Builds:
             build.child.finish()
         self._all.clear()
         self._standby = None
+
+
+def _has_result(child: Child) -> bool:
+    """An empty line says that the builder is warm; the line after it is the result."""
+    return child.output.endswith(b"\n") and bool(child.output.strip())
 
 
 def _crashed(why: str) -> dict[str, Any]:

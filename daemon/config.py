@@ -29,7 +29,7 @@ class Timing:
     start: float = 20.0
     backoff_first: float = 0.05
     backoff_most: float = 10.0
-    watch_step: float = 0.008
+    watch_step: float = 0.005
     watch_settle: float = 0.01
     watch_poll: float = 2.0
     project_idle: float = 3600.0
