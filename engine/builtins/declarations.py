@@ -206,6 +206,24 @@ crypto.hmac.sha512  host  string, string -> string
 crypto.hmac.equal  host  string, string -> boolean
 """
 
+CERTIFICATES = """
+crypto.parse_private_keys  host  string -> array[object[string: any]]  needs=cryptography
+crypto.x509.parse_and_verify_certificates  host  string -> tuple[boolean,
+      array[object[string: any]]]  needs=cryptography
+crypto.x509.parse_and_verify_certificates_with_options  host  string, object[string: any] ->
+      tuple[boolean, array[object[string: any]]]  needs=cryptography
+crypto.x509.parse_certificate_request  host  string -> object[string: any]  needs=cryptography
+crypto.x509.parse_certificates  host  string -> array[object[string: any]]  needs=cryptography
+crypto.x509.parse_keypair  host  string, string -> object[string: any]  needs=cryptography
+crypto.x509.parse_rsa_private_key  host  string -> object[string: any]  needs=cryptography
+"""
+
+REQUESTS = """
+http.send  host  object[string: any] -> object[any: any]  nondeterministic needs=network
+net.lookup_ip_addr  host  string -> set[string]  nondeterministic needs=network
+providers.aws.sign_req  host  object[string: any], object[string: any], number -> object[any: any]
+"""
+
 TOKENS = """
 io.jwt.decode  host  string -> tuple[object[any: any], object[any: any], string]
 io.jwt.decode_verify  host  string, object[string: any] -> tuple[boolean, object[any: any],
@@ -285,6 +303,8 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("graphs", GRAPHS),
     ("time", TIME),
     ("crypto", CRYPTO),
+    ("certificates", CERTIFICATES),
+    ("requests", REQUESTS),
     ("tokens", TOKENS),
     ("graphql", GRAPHQL),
     ("net", NET),
@@ -295,17 +315,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
 # Known to OPA, refused here when a policy is compiled: effects on the world outside (http.send,
 # net.lookup_ip_addr) and families that need a library this version does not carry.
 UNSERVED: tuple[str, ...] = (
-    "crypto.parse_private_keys",
-    "crypto.x509.parse_and_verify_certificates",
-    "crypto.x509.parse_and_verify_certificates_with_options",
-    "crypto.x509.parse_certificate_request",
-    "crypto.x509.parse_certificates",
-    "crypto.x509.parse_keypair",
-    "crypto.x509.parse_rsa_private_key",
-    "http.send",
     "json.match_schema",
     "json.verify_schema",
-    "net.lookup_ip_addr",
-    "providers.aws.sign_req",
     "rego.parse_module",
 )

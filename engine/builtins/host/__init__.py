@@ -18,6 +18,7 @@ from cupcake.engine.builtins.host import (
     net,
     patch,
     regex,
+    requests,
     templates,
     times,
     tokens,
@@ -26,7 +27,18 @@ from cupcake.engine.builtins.host import (
 HOST: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
         name: function
-        for family in (crypto, documents, identifiers, net, patch, regex, templates, times, tokens)
+        for family in (
+            crypto,
+            documents,
+            identifiers,
+            net,
+            patch,
+            regex,
+            requests,
+            templates,
+            times,
+            tokens,
+        )
         for name, function in family.FUNCTIONS
     }
     | dict(lazy.functions())

@@ -16,6 +16,18 @@ _HERE = "cupcake.engine.builtins.host."
 # module -> the names of its FUNCTIONS
 SERVED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
+        "certificates",
+        (
+            "crypto.parse_private_keys",
+            "crypto.x509.parse_and_verify_certificates",
+            "crypto.x509.parse_and_verify_certificates_with_options",
+            "crypto.x509.parse_certificate_request",
+            "crypto.x509.parse_certificates",
+            "crypto.x509.parse_keypair",
+            "crypto.x509.parse_rsa_private_key",
+        ),
+    ),
+    (
         "graphql_rules",
         (
             "graphql.is_valid",
