@@ -185,6 +185,8 @@ def outputs(expr: ast.Expr, safe: set[str], is_relation: IsRelation) -> set[str]
         if not _known(w.value, safe) or not _known(w.target, safe):
             return set()
     kind = expr.kind
+    if not _operands_come_first(kind, safe):
+        return set()
     out: set[str] = set()
     if isinstance(kind, ast.Unify):
         ref_outputs(kind.lhs, safe, out)
@@ -206,6 +208,45 @@ def outputs(expr: ast.Expr, safe: set[str], is_relation: IsRelation) -> set[str]
     return out - safe
 
 
+def _operands_come_first(kind: ast.ExprKind, safe: set[str]) -> bool:
+    """Whether the calls that are operands can be evaluated before the statement that they are in.
+
+    In `xs[i] == 1 + i` the sum needs an `i` that only the comparison would bind."""
+    calls: list[ast.Call] = []
+    if isinstance(kind, ast.Unify):
+        _calls_in(kind.lhs, calls)
+        _calls_in(kind.rhs, calls)
+    elif isinstance(kind, ast.Every):
+        _calls_in(kind.domain, calls)
+    elif isinstance(kind, ast.Call):
+        for arg in kind.args:
+            _calls_in(arg, calls)
+    elif not isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
+        _calls_in(kind, calls)
+    if not calls:
+        return True
+    found = set(safe)
+    for call in calls:
+        ref_outputs(call, safe, found)
+    return all(_known(call, found) for call in calls)
+
+
+def _calls_in(term: ast.Term, calls: list[ast.Call]) -> None:
+    """Add the outermost calls of `term` that are outside closures."""
+    if isinstance(term, ast.Call):
+        calls.append(term)
+    elif isinstance(term, ast.Ref):
+        for t in term.terms:
+            _calls_in(t, calls)
+    elif isinstance(term, (ast.Array, ast.Set)):
+        for t in term.items:
+            _calls_in(t, calls)
+    elif isinstance(term, ast.Object):
+        for k, v in term.pairs:
+            _calls_in(k, calls)
+            _calls_in(v, calls)
+
+
 # -- ordering ------------------------------------------------------------------------------------
 
 
@@ -223,7 +264,7 @@ class Orderer:
         """The body in a safe order, closures included; `bound` grows by what the body binds."""
         infos: list[tuple[ast.Expr, Uses]] = []
         own: set[str] = set()
-        for expr in body:
+        for expr in self.with_values_first(body):
             uses = Uses()
             expr_uses(expr, uses)
             infos.append((expr, uses))
@@ -251,6 +292,24 @@ class Orderer:
                 break
             waiting = left
         return tuple(ordered)
+
+    def with_values_first(self, body: ast.Body) -> ast.Body:
+        """The body where a `with` value that binds variables (`with input as xs[_]`) is a statement before its own."""
+        if not any(expr.withs for expr in body):
+            return body
+        done: list[ast.Expr] = []
+        for expr in body:
+            withs: list[ast.With] = []
+            for w in expr.withs:
+                can: set[str] = set()
+                ref_outputs(w.value, set(plain_vars(w.value)), can)
+                if can:
+                    local = self.fresh(w.value)
+                    done.append(ast.Expr(ast.Unify(local, w.value), loc=expr.loc, generated=True))
+                    w = ast.With(w.target, local, w.loc)
+                withs.append(w)
+            done.append(replace(expr, withs=tuple(withs)) if expr.withs else expr)
+        return tuple(done)
 
     def runs(self, expr: ast.Expr, bound: set[str]) -> bool:
         kind = expr.kind

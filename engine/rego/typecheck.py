@@ -17,7 +17,6 @@ from cupcake.engine.rego.resolve import Problems, Signatures, dotted
 from cupcake.engine.rego.rewrite import TYPE_ERROR
 from cupcake.engine.rego.type_rules import (
     NOTHING,
-    element,
     have_text,
     keys_of,
     may_equal,
@@ -122,12 +121,8 @@ class TypeChecker:
             self.bind(kind.lhs, right, env)
             self.bind(kind.rhs, left, env)
         elif isinstance(kind, ast.Every):
-            domain = self.term(kind.domain, env)
-            inner = dict(env)
-            if kind.key is not None:
-                inner[kind.key.name] = keys_of(domain)
-            inner[kind.value.name] = element(domain)
-            self.body(kind.body, inner)
+            self.term(kind.domain, env)
+            self.every_body(kind.body, env)
         elif isinstance(kind, ast.Call):
             self.call(kind, env, nested=False)
             builtin = self.builtins.get(dotted(kind.operator))
@@ -135,6 +130,41 @@ class TypeChecker:
                 self.bind(kind.args[-1], builtin.result, env)
         elif not isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
             self.term(kind, env)
+
+    def every_body(self, body: ast.Body, env: Env) -> None:
+        """Of the body of an `every`, OPA checks the refs and the closures, not the calls and comparisons."""
+        for expr in body:
+            kind = expr.kind
+            if isinstance(kind, ast.Unify):
+                terms: tuple[ast.Term, ...] = (kind.lhs, kind.rhs)
+            elif isinstance(kind, ast.Every):
+                terms = (kind.domain,)
+                self.every_body(kind.body, env)
+            elif isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
+                continue
+            else:
+                terms = (kind,)
+            for term in (*terms, *(w.value for w in expr.withs)):
+                self.parts(term, env)
+
+    def parts(self, term: ast.Term, env: Env) -> None:
+        """Check the refs and closures of a term whose calls are not checked."""
+        match term:
+            case ast.Call():
+                for t in term.args:
+                    self.parts(t, env)
+            case ast.Array() | ast.Set():
+                for t in term.items:
+                    self.parts(t, env)
+            case ast.Object():
+                for k, v in term.pairs:
+                    self.parts(k, env)
+                    self.parts(v, env)
+            case _:
+                if not (
+                    isinstance(term, ast.Ref) and callable_arity(term, self.signatures) is not None
+                ):
+                    self.term(term, env)
 
     def with_(self, w: ast.With, env: Env) -> None:
         """The value is a term like others unless it names a function; documents of rules are whole."""

@@ -37,9 +37,7 @@ def read_programs() -> list[Broken]:
         lines = rest.split("\n")
         marks = [line for line in lines if re.match(r"[=~]> \d", line)]
         theirs, ours = (
-            tuple(
-                (int(m.split()[1]), m.split()[2]) for m in marks if m.startswith(sign)
-            )
+            tuple((int(m.split()[1]), m.split()[2]) for m in marks if m.startswith(sign))
             for sign in "=~"
         )
         body = "\n".join(lines[len(marks) :]).rstrip("\n") + "\n"

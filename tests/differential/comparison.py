@@ -64,6 +64,8 @@ def _kind(outcome: object) -> tuple[str, ...]:
     match outcome:
         case ("error", code, _):
             return ("error", str(code))
+        case ("refused", places, _):
+            return ("refused", *sorted({p.split(":")[2] for p in str(places).split()}))
         case (word, *_):
             return (str(word),)
         case _:
@@ -90,10 +92,10 @@ def canonical(value: object) -> str:
 
 def ours(program: Program) -> list[Fault] | dict[str, Outcome]:
     try:
-        artifact = compile_policy(program.texts(), program.data, list(program.paths))
+        artifact = compile_policy(program.texts(), program.data, [*program.paths, "d"])
     except CompileErrors as e:
         return [Fault(d.code, d.row, d.message, d.file) for d in e.diagnostics]
-    policy = load(artifact, limits=LIMITS, quick=True)
+    policy = load(artifact, limits=LIMITS)
     given = UNDEFINED if program.input is MISSING else program.input
     found: dict[str, Outcome] = {}
     for path in program.paths:
@@ -149,6 +151,8 @@ def differences(program: Program, reference: Reference) -> list[Difference]:
         mine = ours(program)
     except Exception as e:
         return [Difference("", ("crash", f"{type(e).__name__}: {e}"), ("fine", None))]
+    if isinstance(theirs, list) and (last := _last_module(theirs)) + 1 < len(program.modules):
+        mine = ours(replace(program, modules=program.modules[: last + 1], paths=()))
     if isinstance(theirs, list) or isinstance(mine, list):
         first = _first(mine)
         second = _first(theirs)
@@ -160,10 +164,19 @@ def differences(program: Program, reference: Reference) -> list[Difference]:
     ]
 
 
+def _last_module(found: list[Fault]) -> int:
+    """OPA gets the modules one by one: those after the refused one were not read."""
+    return max((int(f.file[1:]) for f in found if f.file), default=99)
+
+
 def _first(found: list[Fault] | dict[str, Outcome]) -> tuple[str, str, str]:
     if isinstance(found, list):
-        codes = sorted({f"{f.code}" for f in found})
-        return ("refused", codes[0], "; ".join(f"{f.row}: {f.code}: {f.message}" for f in found))
+        places = sorted({f"{f.file}:{f.row}:{f.code}" for f in found})
+        return (
+            "refused",
+            " ".join(places),
+            "; ".join(f"{f.row}: {f.code}: {f.message}" for f in found),
+        )
     return ("accepted", "", "")
 
 

@@ -20,7 +20,10 @@ def main(argv: list[str], say: Callable[[str], object] = print) -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--first", type=int, default=0)
     options.add_argument("--count", type=int, default=300)
-    options.add_argument("--most", type=int, default=10, help="shrink and show at most so many")
+    options.add_argument(
+        "--most", type=int, default=10, help="shrink and show at most so many of a kind"
+    )
+    options.add_argument("--only", default="", help="kinds that contain this")
     chosen = options.parse_args(argv)
     opa = executable()
     if opa is None:
@@ -39,13 +42,17 @@ def main(argv: list[str], say: Callable[[str], object] = print) -> int:
                 continue
             first = next((d for d in found if d.path.count("/") or not d.path), found[0])
             kinds[first.kind()] += 1
-            if sum(kinds.values()) <= chosen.most:
+            if kinds[first.kind()] <= chosen.most and (
+                not chosen.only or chosen.only in str(first.kind())
+            ):
                 small = shrink(source, reference, first.kind(), first.path)
                 again = next(d for d in differences(small, reference) if d.path == first.path)
                 say(f"==== seed {seed} path {first.path}\n{small.show()}")
                 say(f"ours:   {str(again.ours)[:600]}\ntheirs: {str(again.theirs)[:600]}\n")
                 sys.stdout.flush()
-    say(f"{sum(kinds.values())} of {chosen.count} differ in {time.perf_counter() - start:.1f} s: {dict(kinds)}")
+    say(
+        f"{sum(kinds.values())} of {chosen.count} differ in {time.perf_counter() - start:.1f} s: {dict(kinds)}"
+    )
     return 1 if kinds else 0
 
 

@@ -18,13 +18,59 @@ from comparison import Module, Program
 from reference import MISSING
 
 NUMBERS = (
-    *("0", "1", "2", "3", "-1", "10", "7", "1.0", "1.5", "-0.5", "0.1", "0.2", "2.50", "1e3", "1e-7"),
+    *(
+        "0",
+        "1",
+        "2",
+        "3",
+        "-1",
+        "10",
+        "7",
+        "1.0",
+        "1.5",
+        "-0.5",
+        "0.1",
+        "0.2",
+        "2.50",
+        "1e3",
+        "1e-7",
+    ),
     *("100000000000000000000", "9007199254740993", "-9007199254740993", "3.14159265358979323846"),
     *("2147483648", "4294967296", "9223372036854775807", "-9223372036854775808", "1e21", "0.30"),
 )
 STRINGS = (
-    *("", "a", "b", "c", "abc", "A b", "é", "日本", "a,b,c", "1", "-1.5", "a/b", "x.y.z", " pad ", "a\tb"),
-    *("😀", "true", "null", "[1,2]", "aXbXc", "ABC", "ß", "k", "foo", "foobar", '{"a": 1}', "a\nb", "\"q\\"),
+    *(
+        "",
+        "a",
+        "b",
+        "c",
+        "abc",
+        "A b",
+        "é",
+        "日本",
+        "a,b,c",
+        "1",
+        "-1.5",
+        "a/b",
+        "x.y.z",
+        " pad ",
+        "a\tb",
+    ),
+    *(
+        "😀",
+        "true",
+        "null",
+        "[1,2]",
+        "aXbXc",
+        "ABC",
+        "ß",
+        "k",
+        "foo",
+        "foobar",
+        '{"a": 1}',
+        "a\nb",
+        '"q\\',
+    ),
 )
 KEYS = ("a", "b", "c", "k", "n", "x y", "é")
 KINDS = ("num", "str", "bool", "arr", "set", "obj", "any")
@@ -94,7 +140,10 @@ class Generator:
             case 5 | 6:
                 return [self.document(depth - 1) for _ in range(self.random.randrange(4))]
             case _:
-                return {self.one(KEYS): self.document(depth - 1) for _ in range(self.random.randrange(4))}
+                return {
+                    self.one(KEYS): self.document(depth - 1)
+                    for _ in range(self.random.randrange(4))
+                }
 
     def input_document(self) -> dict[str, Any]:
         small = self.random.randrange
@@ -133,7 +182,11 @@ class Generator:
         if self.chance(0.12):
             return self.unknown(scope)
         if kind == "any":
-            return self.unknown(scope) if self.chance(0.6) else self.expression(self.one(KINDS[:6]), scope, depth)
+            return (
+                self.unknown(scope)
+                if self.chance(0.6)
+                else self.expression(self.one(KINDS[:6]), scope, depth)
+            )
         if depth and self.chance(0.4):
             return self.builtin_call(kind, scope, depth)
         return self.literal(kind, scope, depth)
@@ -149,7 +202,16 @@ class Generator:
         """A reference into input or data."""
         root = self.one(
             ("input.n", "input.s", "input.b", "input.a", "input.w", "input.o", "input.m", "input.u")
-            + ("input.x", "input.z", "data.d.a", "data.d.o", "data.d.n", "data.d.s", "input", "data.d")
+            + (
+                "input.x",
+                "input.z",
+                "data.d.a",
+                "data.d.o",
+                "data.d.n",
+                "data.d.s",
+                "input",
+                "data.d",
+            )
         )
         while self.chance(0.25):
             names = list(scope.variables)
@@ -180,25 +242,73 @@ class Generator:
             case "format":
                 return json.dumps(self.one(FORMATS), ensure_ascii=False)
             case "words":
-                return str(self.one(("input.w", '["a", "b"]', '{"b", "a"}', inner("arr", scope, depth)))).strip()
+                return str(
+                    self.one(("input.w", '["a", "b"]', '{"b", "a"}', inner("arr", scope, depth)))
+                ).strip()
             case "numbers":
-                return str(self.one(("input.a", "[1, 2, 3]", "{0.1, 0.2, 3}", "[]", inner("arr", scope, depth))))
+                return str(
+                    self.one(
+                        ("input.a", "[1, 2, 3]", "{0.1, 0.2, 3}", "[]", inner("arr", scope, depth))
+                    )
+                )
             case "small":
-                return str(self.one(("0", "1", "2", "3", "-1", "5", "2.0", "input.b", "1.5", "input.u[0].age")))
+                return str(
+                    self.one(
+                        ("0", "1", "2", "3", "-1", "5", "2.0", "input.b", "1.5", "input.u[0].age")
+                    )
+                )
             case "base":
                 return str(self.one(("2", "8", "10", "16", "3", "input.n")))
             case "paths":
-                return str(self.one(('["a"]', '["a/b", "k"]', '{["a", "b"]}', '["0"]', "[]", "input.w", '["o/a"]')))
+                return str(
+                    self.one(
+                        (
+                            '["a"]',
+                            '["a/b", "k"]',
+                            '{["a", "b"]}',
+                            '["0"]',
+                            "[]",
+                            "input.w",
+                            '["o/a"]',
+                        )
+                    )
+                )
             case "keys":
                 return str(self.one(('["a"]', '{"a", "k"}', '{"a": 1}', "input.w", "input.o")))
             case "strmap":
-                return str(self.one(('{"a": "1", "b": "a"}', "{}", '{"": "x"}', "input.o", '{"ab": "x", "a": "y"}')))
+                return str(
+                    self.one(
+                        (
+                            '{"a": "1", "b": "a"}',
+                            "{}",
+                            '{"": "x"}',
+                            "input.o",
+                            '{"ab": "x", "a": "y"}',
+                        )
+                    )
+                )
             case "objects":
-                return str(self.one(('[{"a": 1}, {"a": {"b": 2}}]', "input.u", "[input.o, data.d.o]", "[]")))
+                return str(
+                    self.one(
+                        ('[{"a": 1}, {"a": {"b": 2}}]', "input.u", "[input.o, data.d.o]", "[]")
+                    )
+                )
             case "sets":
-                return "{" + ", ".join(inner("set", scope, 0) for _ in range(self.random.randrange(1, 4))) + "}"
+                return (
+                    "{"
+                    + ", ".join(inner("set", scope, 0) for _ in range(self.random.randrange(1, 4)))
+                    + "}"
+                )
             case "graph":
-                return str(self.one(('{"a": ["b"], "b": ["a", "c"]}', '{"a": {"b"}, "b": [], "c": ["z"]}', "input.o")))
+                return str(
+                    self.one(
+                        (
+                            '{"a": ["b"], "b": ["a", "c"]}',
+                            '{"a": {"b"}, "b": [], "c": ["z"]}',
+                            "input.o",
+                        )
+                    )
+                )
             case "coll":
                 return inner(self.one(("arr", "set", "obj")), scope, depth)
             case "list":
@@ -229,7 +339,11 @@ class Generator:
                 return f"{{{key}: {value} | {body}}}"
             case _:
                 keys = self.random.sample(KEYS, size)
-                return "{" + ", ".join(f"{json.dumps(k, ensure_ascii=False)}: {element()}" for k in keys) + "}"
+                return (
+                    "{"
+                    + ", ".join(f"{json.dumps(k, ensure_ascii=False)}: {element()}" for k in keys)
+                    + "}"
+                )
 
     def scalar(self, kind: str | None = None) -> str:
         match kind or self.one(("num", "str", "bool", "null")):
@@ -253,11 +367,24 @@ class Generator:
 
     def statement(self, scope: Scope, depth: int) -> str:
         makers = [
-            *(self.assigns, self.assigns, self.iterates, self.iterates, self.compares, self.compares),
+            *(
+                self.assigns,
+                self.assigns,
+                self.iterates,
+                self.iterates,
+                self.compares,
+                self.compares,
+            ),
             *(self.member, self.unifies, self.expression_alone, self.looks_up),
         ]
         if depth:
-            makers += [self.negates, self.every, self.walks, self.with_something, self.with_something]
+            makers += [
+                self.negates,
+                self.every,
+                self.walks,
+                self.with_something,
+                self.with_something,
+            ]
         text = str(self.one(makers)(scope, depth))
         return text
 
@@ -277,12 +404,16 @@ class Generator:
             return f"[{scope.fresh('any')}, {scope.fresh('any')}] {operator} {value}"
         if shape == 1:
             value = self.one(("input.u[_]", '{"age": 1, "name": "a"}', "input.o"))
-            return f'{{"name": {scope.fresh("any")}, "age": {scope.fresh("any")}}} {operator} {value}'
+            return (
+                f'{{"name": {scope.fresh("any")}, "age": {scope.fresh("any")}}} {operator} {value}'
+            )
         if shape == 2 and free:
             fixed = self.one(known)
             return f"[{fixed}, {scope.fresh('any')}] = {self.one((value, 'input.m[_]'))}"
         if shape == 3:
-            return f"[_, [{scope.fresh('any')}, _]] {operator} {self.one(('[1, [2, 3]]', 'input.m'))}"
+            return (
+                f"[_, [{scope.fresh('any')}, _]] {operator} {self.one(('[1, [2, 3]]', 'input.m'))}"
+            )
         return f"{scope.fresh('any')} {operator} {value}"
 
     def unifies(self, scope: Scope, depth: int) -> str:
@@ -308,7 +439,9 @@ class Generator:
             case 2:
                 return f"some [{scope.fresh('any')}, {scope.maybe(self.random, '1', '_')}] in {self.one((source, 'input.m'))}"
             case _:
-                root = self.one(("input.a", "input.m", "input.o", "input.x", "data.d.o", "data.d.a", "input.u"))
+                root = self.one(
+                    ("input.a", "input.m", "input.o", "input.x", "data.d.o", "data.d.a", "input.u")
+                )
                 index = scope.name()
                 text = f"{scope.name()} := {root}[{index}]"
                 scope.variables[text.split(" ")[0]] = "any"
@@ -317,7 +450,9 @@ class Generator:
 
     def looks_up(self, scope: Scope, depth: int) -> str:
         partial = [r for r in self.known if r.arity < 0 and r.kind in ("set", "obj", "any")]
-        source = self.one(partial).reference if partial and self.chance(0.7) else self.unknown(scope)
+        source = (
+            self.one(partial).reference if partial and self.chance(0.7) else self.unknown(scope)
+        )
         names = list(scope.variables)
         key = self.one(names) if names and self.chance(0.4) else scope.fresh("any")
         if self.chance(0.3):
@@ -344,7 +479,9 @@ class Generator:
         return f"is_object({text})" if text[0] in "{[" else text
 
     def negates(self, scope: Scope, depth: int) -> str:
-        return f"not {self.one((self.compares, self.member, self.expression_alone))(scope.inner(), 0)}"
+        return (
+            f"not {self.one((self.compares, self.member, self.expression_alone))(scope.inner(), 0)}"
+        )
 
     def every(self, scope: Scope, depth: int) -> str:
         source = self.expression(self.one(("arr", "obj", "set", "any")), scope, 1)
@@ -370,14 +507,27 @@ class Generator:
             rule = self.one(own)
             target = rule.reference
             if rule.arity >= 0:
-                value = self.one((value, self.one(("count", "is_number", "upper")) if rule.arity == 1 else value))
+                value = self.one(
+                    (value, self.one(("count", "is_number", "upper")) if rule.arity == 1 else value)
+                )
         elif pick == 1:
-            target, value = self.one((("count", value), ("upper", "lower"), ("is_string", "is_number"), ("startswith", "endswith")))
+            target, value = self.one(
+                (
+                    ("count", value),
+                    ("upper", "lower"),
+                    ("is_string", "is_number"),
+                    ("startswith", "endswith"),
+                )
+            )
         elif pick <= 3:
-            target = self.one(("input", "input.n", "input.a", "input.o.k", "input.x.a.b", "input.s"))
+            target = self.one(
+                ("input", "input.n", "input.a", "input.o.k", "input.x.a.b", "input.s")
+            )
         else:
             target = self.one(("data.d.a", "data.d", "data.d.o.k", "data.d.new.deep", "data.d.n"))
-        inner = self.one((self.compares, self.member, self.looks_up, self.expression_alone, self.assigns))
+        inner = self.one(
+            (self.compares, self.member, self.looks_up, self.expression_alone, self.assigns)
+        )
         before = dict(scope.variables)
         text = inner(scope, 0)
         again = f" with input.n as {self.scalar()}" if self.chance(0.2) else ""
@@ -524,7 +674,14 @@ class Generator:
                     paths.append(f"{package}.{known.reference}".replace(".", "/"))
             modules.append(Module(package, tuple(imports), tuple(rules)))
             paths.append(package.replace(".", "/"))
-        data = {"d": {"a": self.document(2), "o": {k: self.document(1) for k in KEYS[:3]}, "n": 3, "s": "str"}}
+        data = {
+            "d": {
+                "a": self.document(2),
+                "o": {k: self.document(1) for k in KEYS[:3]},
+                "n": 3,
+                "s": "str",
+            }
+        }
         given = MISSING if self.chance(0.05) else self.input_document()
         strict = self.chance(0.3)
         return Program(tuple(modules), data, given, tuple(paths), strict)
