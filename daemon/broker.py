@@ -30,6 +30,7 @@ _READY = EngineState.READY
 _BATCH = 64
 _CONTROL_LIMIT = 64 * 1024
 _MOST_NEEDS = 8
+_MOST_ABSENCES = 10
 
 
 class Request:
@@ -46,9 +47,9 @@ class Request:
         self.deadline = deadline
         self.dispatched = 0.0
         self.deaths = 0
-        """Engines that died while this was what they worked on."""
+        """Engines that crashed or hung while this was what they worked on."""
         self.present = 0
-        """Engines that died while this only waited in them."""
+        """Engines that died while they had this, but not over it as far as we know."""
         self.needs = 0
         self.waiters: list[bytes] = []
         """Further connections that sent the same request id with the same body."""
@@ -424,8 +425,11 @@ class Broker:
         self._count.expired += 1
         self.fail(request, m.ErrorCode.EXPIRED, "the deadline passed before an engine was free")
 
-    def lost_engine(self, engine: Engine, now: float) -> None:
-        """The engine's process is gone: what it held is given out once more, or given up."""
+    def lost_engine(self, engine: Engine, now: float, *, blame: bool) -> None:
+        """The engine's process is gone: what it held is given out once more, or given up.
+
+        `blame`: it crashed or hung over its work. Without (somebody killed it from outside) no request is suspected
+        for the first few times."""
         self._engines.pop(engine.identity, None)
         first = True
         again: list[Request] = []
@@ -433,11 +437,11 @@ class Broker:
             at_work, first = first, False
             if request is None:
                 continue
-            if at_work:
+            if at_work and blame:
                 request.deaths += 1
             else:
                 request.present += 1
-            if request.deaths > 1 or request.present > 8:
+            if request.deaths > 1 or request.present > _MOST_ABSENCES:
                 self._count.crashed += 1
                 if request.deaths > 1:
                     self.quarantine.add(request.body, now)

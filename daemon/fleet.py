@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -214,7 +215,9 @@ class Fleet:
         before = engine.state
         engine.on(EngineEvent.EXIT)
         held = len(engine.inflight)
-        self._broker.lost_engine(engine, now)
+        # A SIGKILL that is not ours came from outside (a person, the kernel short of memory).
+        blame = bool(handle.killed) or child.exit_status != -signal.SIGKILL
+        self._broker.lost_engine(engine, now, blame=blame)
         self._projects.engine_lost(engine)
         if seat.current is handle:
             seat.current = None

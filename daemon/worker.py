@@ -6,6 +6,7 @@ project's files, builds, or decides what is current: generations come published.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import importlib.util
@@ -159,6 +160,11 @@ class Worker:
             )
             return
         self._socket.send(wire.REPLY_HEAD.pack(wire.ANSWER, ticket, letter) + body)
+        if project.evaluator is not None:
+            # Nobody waits now: what the next event needs can be made ready. A fault here is met again, and
+            # reported, by that event.
+            with contextlib.suppress(Exception):
+                project.evaluator.prepare()
 
     def _fail(self, ticket: int, code: m.ErrorCode, message: str) -> None:
         self._socket.send(

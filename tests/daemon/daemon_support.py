@@ -88,7 +88,7 @@ def start(folder: Path, *, environment: dict[str, str] | None = None, timing: di
         "standby_builder": False,
         "timing": {
             "heartbeat": 0.1,
-            "hung_after": 0.6,
+            "hung_after": 1.2,
             "watch_poll": 0.5,
             "drain": 3.0,
             **(timing or {}),

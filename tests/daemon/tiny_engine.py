@@ -145,6 +145,9 @@ class Evaluator:
     def __init__(self, compiled: Compiled, *, cache_dir: Path | None = None) -> None:
         self._rules = compiled.rules
 
+    def prepare(self) -> None:
+        """Nothing to do ahead."""
+
     def answer(self, harness: str, event: bytes) -> HarnessAnswer:
         command = json.loads(event)["tool_input"]["command"]
         for rule in self._rules:
