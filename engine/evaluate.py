@@ -220,6 +220,13 @@ class Evaluator:
             raise BadEvent(f"the event is not JSON: {error}") from None
         return self._judge(chosen, parsed, event_names(parsed)).final.tagged()
 
+    def prepare(self) -> None:
+        """Do ahead what the next event needs; for an engine, after it has answered."""
+        for layers in self._layers.values():
+            for layer in layers:
+                if layer.policy is not None:
+                    layer.policy.prepare()
+
     def rehearse(self, event: bytes) -> None:
         """Evaluate every layer of every harness on `event`, routed or not and without running signals.
 
@@ -243,7 +250,9 @@ class Evaluator:
         begin = clock()
         cleaned, warnings = clean_event(harness, parsed)
         tool = cleaned.get("tool_name")
-        tool = tool if isinstance(tool, str) else None
+        if tool is not None and not isinstance(tool, str):
+            # It would be routed to no policy for a tool, and so judged by none.
+            raise BadEvent("tool_name is not a string")
         routes = [
             (layer, layer.routing.route(names, tool) if layer.policy is not None else ())
             for layer in layers

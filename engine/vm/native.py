@@ -17,6 +17,7 @@ import platform
 import re
 import struct
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -309,6 +310,9 @@ class Program:
         limits: Limits,
         source_map: Mapping[str, str],
     ) -> None:
+        self._spare: deque[tuple[int, _Frame]] = deque()
+        self._preparing = threading.Lock()
+        self._retired: list[int] = []
         self._source_map = source_map
         self._machine, self._core, self._module = machine, core, module
         try:
@@ -320,6 +324,7 @@ class Program:
         self._at_pre, self._at_core = _address(self._pre), _address(core.module)
         self.limits = limits
         self._ticks = limits.ticks
+        self._early = False
         try:
             with self._store(None) as frame:
                 self._heap = frame.call_core(b"opa_heap_ptr_get", b"")
@@ -367,19 +372,34 @@ class Program:
                 f"the policy and its input need more than {self.limits.memory_bytes} bytes",
             )
 
-    @contextlib.contextmanager
-    def _store(self, session: Session | None) -> Iterator[_Frame]:
-        """A fresh Store with both instances; gone, with all that was in it, when the block ends."""
-        machine = self._machine
-        frames = machine.frames
-        frame = frames.idle.pop() if frames.idle else _Frame()
-        frame.session, frame.error, frame.trap.value = session, None, None
-        machine.ticker.cover(self._ticks)
-        store = _store_new(machine.at_engine, None, None)
+    def prepare(self) -> None:
+        """Make the next evaluation's Store now, and free the last one's, while nobody waits for an answer.
+
+        It is used once, as any other: an evaluation never sees what another one left. At most one is kept."""
+        self._early = True
+        self._free_retired()
+        if self._preparing.acquire(blocking=False):
+            try:
+                if not self._spare:
+                    self._spare.append(self._open())
+            finally:
+                self._preparing.release()
+
+    def _free_retired(self) -> None:
+        while self._retired:
+            with contextlib.suppress(IndexError):  # another thread was faster
+                _store_delete(self._retired.pop())
+
+    def _open(self) -> tuple[int, _Frame]:
+        """A fresh Store with both instances, and the frame that describes it."""
+        idle = self._machine.frames.idle
+        frame = idle.pop() if idle else _Frame()
+        frame.session, frame.error, frame.trap.value = None, None, None
+        store = _store_new(self._machine.at_engine, None, None)
         frame.context = context = _store_context(store)
-        frames.running.append(frame)
         try:
             _store_limiter(store, self.limits.memory_bytes, -1, -1, -1, -1)
+            self._machine.ticker.cover(self._ticks)
             _set_deadline(context, self._ticks)
             error = _instantiate_pre(self._at_pre, context, frame.at_policy, frame.at_trap)
             if error or frame.trap.value:
@@ -393,12 +413,42 @@ class Program:
             )
             if error or frame.trap.value:
                 raise _translate(error, frame.trap.value, frame.error)
+        except BaseException:
+            _store_delete(store)
+            raise
+        return int(store), frame
+
+    @contextlib.contextmanager
+    def _store(self, session: Session | None) -> Iterator[_Frame]:
+        """A fresh Store with both instances, never used before; gone after the block, with all that was in it."""
+        machine = self._machine
+        try:
+            store, frame = self._spare.pop()
+            machine.ticker.cover(self._ticks)
+            _set_deadline(frame.context, self._ticks)
+        except IndexError:
+            store, frame = self._open()
+        frame.session = session
+        running = machine.frames.running
+        running.append(frame)
+        try:
             yield frame
         finally:
-            frames.running.pop()
-            _store_delete(store)
+            running.pop()
+            if self._early:
+                self._free_retired()
+                self._retired.append(store)
+            else:
+                _store_delete(store)
             frame.session = frame.error = None
-            frames.idle.append(frame)
+            machine.frames.idle.append(frame)
+
+    def __del__(self) -> None:
+        # Stores are wasmtime's memory, not Python's: a program that was prepared holds up to two.
+        for store, _ in self._spare:
+            _store_delete(store)
+        self._spare.clear()
+        self._free_retired()
 
 
 def _signed(value: int) -> int:

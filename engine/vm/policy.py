@@ -99,6 +99,11 @@ class Policy:
         options = _STRICT | _VALUE_TEXT
         return self._program.run(input, self._ids[entrypoint], options, session, form=1)
 
+    def prepare(self) -> None:
+        """Do ahead what the next evaluation needs (a fresh Store); for servers, between two requests."""
+        if isinstance(self._program, native.Program):
+            self._program.prepare()
+
     @property
     def limits(self) -> Limits:
         return self._program.limits
