@@ -199,10 +199,14 @@ def _specific(name: str, **fields: Any) -> dict[str, Any]:
 
 
 def _name(event: Mapping[str, Any]) -> str:
-    name = event.get("hook_event_name", event.get("hookEventName"))
+    name = event.get("hook_event_name")
+    if name is None:
+        name = event.get("hookEventName")
     return name if isinstance(name, str) else ""
 
 
 def _mode(event: Mapping[str, Any]) -> Any:
-    mode = event.get("permission_mode", event.get("permissionMode"))
+    mode = event.get("permission_mode")
+    if mode is None:
+        mode = event.get("permissionMode")
     return mode if isinstance(mode, str) else ""

@@ -34,6 +34,13 @@ ENTRYPOINTS: Mapping[Layer, str] = {
 _DECLARATION = re.compile(
     r"^(package[ \t]+)cupcake\.(policies\b|system[ \t]*(?=[\r\n#]|\Z))", re.MULTILINE
 )
+# A rule of a verb whose value is true, a text or a number: the aggregation iterates over it and finds nothing.
+_NO_SET = re.compile(
+    r"^(halt|deny|block|ask|modify|allow_override|add_context)[ \t]+"
+    r"(?:if\b|:?=[ \t]*(?:true\b|\"|`|-?[0-9]|sprintf\())",
+    re.MULTILINE,
+)
+_TOOL = re.compile(r"\*|[^\s|*,()\[\]^$]+")
 _EVALUATE = re.compile(r"^(?:default[ \t]+)?evaluate\b", re.MULTILINE)
 _COMMANDS = "cupcake.system.commands"
 
@@ -274,6 +281,16 @@ def _take(
         return
     if not _routing_is_usable(file, head, head.routing, signals, findings):
         return
+    for found in _NO_SET.finditer(text):
+        verb = found.group(1)
+        findings.errors.append(
+            _at(
+                file,
+                text.count("\n", 0, found.start()) + 1,
+                f"`{verb}` must be a set of decisions; with this value it decides nothing",
+                f"write `{verb} contains decision if {{ ... }}`",
+            )
+        )
     package = _keep(file.path, text, head, layer, collected)
     collected.policies.append(RoutedPolicy(package, file.path, head.routing))
     collected.decisive[file.path] = (package, text)
@@ -304,7 +321,12 @@ def _routing_is_usable(
             warn(f"the required signal `{name}` does not exist")
     if not routing.events:
         warn("the policy is routed for no event; its rules only run when another policy is routed")
-    if not head.package.startswith(("cupcake.policies", "cupcake.global.policies")):
+    for tool in routing.tools:
+        if _TOOL.fullmatch(tool) is None:
+            warn(
+                f"`{tool}` is no tool's name: required_tools are compared as they are, or `*` for all"
+            )
+    if not re.match(r"cupcake(\.global)?\.policies(\.|\Z)|cupcake\Z", head.package):
         warn(f"package {head.package} is outside of cupcake.policies: its rules decide nothing")
     return True
 

@@ -77,6 +77,9 @@ def read_decision_set(value: Any, locate: Locator) -> DecisionSet:
     if not isinstance(value, dict):
         _fault(result, f"the aggregation entrypoint returned {_kind(value)}, not an object")
         return result
+    if value and value.keys().isdisjoint({*VERBS, "add_context"}):
+        names = ", ".join(VERBS)
+        _fault(result, f"the aggregation entrypoint returned none of {names} and add_context")
     for key, verb in VERBS.items():
         entries = value.get(key)
         if not entries:

@@ -143,7 +143,7 @@ def _load(block: str, row: int) -> YamlText:
     try:
         document = parse_yaml(block)
     except YamlProblem as error:
-        raise BadMetadata(f"the METADATA block is {error}", row + error.row - 1) from None
+        raise BadMetadata(f"the METADATA block: {error}", row + error.row - 1) from None
     if document.value is not None and not isinstance(document.value, dict):
         raise BadMetadata("the METADATA block must be a YAML mapping", row)
     return document

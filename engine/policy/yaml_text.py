@@ -56,7 +56,7 @@ class YamlText:
 
 
 def parse_yaml(text: str) -> YamlText:
-    """Parse one document; raises YamlProblem for what is no YAML, too deep or too large when expanded."""
+    """Parse one document; raises YamlProblem for what is no YAML, has a key twice, is too deep or, expanded, too large."""
     try:
         loader = _Loader(text)
         try:
@@ -89,7 +89,15 @@ def _measure(root: yaml.Node) -> None:
         if depth > MAX_DEPTH:
             raise YamlProblem(f"nested deeper than {MAX_DEPTH} levels", row)
         if isinstance(node, yaml.MappingNode):
+            seen: set[tuple[str, str]] = set()
             for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    # The later would replace the earlier in silence: a guard that stands there would be off.
+                    if (key.tag, key.value) in seen:
+                        raise YamlProblem(
+                            f"the key `{key.value}` stands twice", key.start_mark.line + 1
+                        )
+                    seen.add((key.tag, key.value))
                 stack.append((key, depth + 1))
                 stack.append((value, depth + 1))
         elif isinstance(node, yaml.SequenceNode):

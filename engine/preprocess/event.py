@@ -75,11 +75,11 @@ def clean_event(harness: str, event: dict[str, Any]) -> tuple[dict[str, Any], li
         warnings.append(f"the event set reserved keys ({taken}); they were removed")
     # Old policies read the event's name in camelCase; Factory's own events have nothing else.
     for snake, camel in _ALL_SPELLINGS if harness == "factory" else _EVENT_NAME:
-        if snake in cleaned:
-            if camel not in cleaned:
-                cleaned[camel] = cleaned[snake]
-        elif camel in cleaned:
+        # null is no name: routing passes over it, so policies must not be left with it.
+        if cleaned.get(snake) is None and cleaned.get(camel) is not None:
             cleaned[snake] = cleaned[camel]
+        elif cleaned.get(camel) is None and snake in cleaned:
+            cleaned[camel] = cleaned[snake]
     if harness == "opencode":
         _map_opencode(cleaned)
     return cleaned, warnings

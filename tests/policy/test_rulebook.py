@@ -31,6 +31,12 @@ def test_signals_have_a_command_and_a_time_limit() -> None:
 ERRORS = [
     ("a: b: c", 1, "not valid YAML"),
     ("- a\n", 1, "must be a YAML mapping"),
+    ("signals: {}\nbuiltins: {}\nsignals: {}\n", 3, "the key `signals` stands twice"),
+    (
+        "builtins:\n  protected_paths: {enabled: true, paths: [/etc]}\n  protected_paths: {}\n",
+        3,
+        "the key `protected_paths` stands twice",
+    ),
     ("text", 1, "must be a YAML mapping"),
     ("a: 1\nsignals: []\n", 2, "`signals` must be a mapping"),
     ("signals:\n  a: echo\n", 2, "signal `a` must be a mapping"),

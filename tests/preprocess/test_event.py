@@ -33,6 +33,15 @@ def test_the_name_of_the_event_is_there_in_both_spellings() -> None:
     assert clean_event("claude", both)[0] == both
 
 
+def test_null_is_no_name_of_an_event() -> None:
+    """Routing passes over it; policies that were left with it would judge nothing."""
+    for event in (
+        {"hook_event_name": None, "hookEventName": "A"},
+        {"hook_event_name": "A", "hookEventName": None},
+    ):
+        assert clean_event("claude", event)[0] == {"hook_event_name": "A", "hookEventName": "A"}
+
+
 def test_factory_events_get_both_spellings_of_all_common_fields() -> None:
     cleaned, _ = clean_event(
         "factory", {"hookEventName": "A", "permissionMode": "auto", "sessionId": "s"}
