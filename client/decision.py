@@ -13,7 +13,7 @@ from cupcake.client import messages as m
 class Decision:
     """One verdict.
 
-    `verdict`: "halt" | "deny" | "block" | "ask" | "modify" | "allow"; `reason`: for a person; `final`: the tagged
+    `verdict`: "halt" | "deny" | "block" | "ask" | "modify" | "allow_override" | "allow"; `reason`: for a person; `final`: the tagged
     form (`{"Deny": {...}}`); `response`: the harness's answer as a dict; `generation`: which policy
     generation judged; `timings`: microseconds by step; `warnings`: what the operator should know.
     """
@@ -69,8 +69,8 @@ class Decision:
 
     @property
     def allowed(self) -> bool:
-        """True for allow and modify; ask is not an allow."""
-        return self._answer.verdict in ("allow", "modify")
+        """True for allow, allow_override and modify; ask is not an allow."""
+        return self._answer.verdict in ("allow", "allow_override", "modify")
 
     @property
     def blocked(self) -> bool:

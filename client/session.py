@@ -6,6 +6,7 @@ receives to `receive`, and calls `tick` when time has passed. Times are seconds 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from cupcake.client import codec
 from cupcake.client import messages as m
 from cupcake.client.errors import ClientError, ProtocolError, RequestFailed, Unavailable
 
+MAX_DEADLINE_MS = (1 << 32) - 1
 Frames = tuple[bytes, bytes, bytes]
 
 
@@ -54,7 +56,9 @@ class Session:
     def start(
         self, kind: m.Kind, request_id: bytes, body: bytes, now: float, timeout: float
     ) -> tuple[Request, Frames]:
-        """Registers a request; raises ProtocolError when it is over the size limit."""
+        """Registers a request; raises ProtocolError when it is over the size limit, ValueError for no time."""
+        if math.isnan(timeout):
+            raise ValueError("timeout must be a number of seconds")
         if len(body) > m.MAX_MESSAGE_BYTES:
             raise ProtocolError(
                 f"message of {len(body)} bytes, at most {m.MAX_MESSAGE_BYTES} are allowed"
@@ -64,7 +68,7 @@ class Session:
         return request, self._frames(request, now)
 
     def _frames(self, request: Request, now: float) -> Frames:
-        left = max(int((request.deadline - now) * 1000), 1)
+        left = int(min(max((request.deadline - now) * 1000, 1), MAX_DEADLINE_MS))
         return (
             b"",
             codec.encode_header(m.Header(request.kind, request.request_id, left)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal
@@ -27,7 +28,7 @@ Embedded = Callable[[m.Evaluate], m.Answer]
 class _Connection:
     """What one thread owns."""
 
-    __slots__ = ("session", "transport")
+    __slots__ = ("__weakref__", "session", "transport")
 
     def __init__(self, endpoint: str, retry_after: float) -> None:
         self.transport = Transport(endpoint)
@@ -35,7 +36,7 @@ class _Connection:
 
 
 class Client:
-    """Talks to a running daemon.
+    """Talks to a running daemon. Usable in threads, and in a child process after a fork.
 
     `project`: the project root (default: the working directory); `harness`: whose events these are;
     `timeout`: seconds for one call; `on_unavailable`: what `evaluate` does when no daemon answers -
@@ -63,10 +64,17 @@ class Client:
         self._retry_after = retry_after
         self._on_unavailable = on_unavailable
         self._embedded = embedded
-        self._local = threading.local()
-        self._all: list[_Connection] = []
-        self._lock = threading.Lock()
         self._closed = False
+        self._inherited: list[object] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        """No connections yet, for this process."""
+        self._pid = os.getpid()
+        self._local = threading.local()
+        # Weak: the connection of a thread goes with the thread.
+        self._all: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self._lock = threading.Lock()
 
     def evaluate(
         self, event: Mapping[str, Any] | bytes | str, *, timeout: float | None = None
@@ -153,19 +161,23 @@ class Client:
     def _connection(self) -> _Connection:
         if self._closed:
             raise ClientError("the client is closed")
+        if self._pid != os.getpid():
+            # After a fork the sockets are the parent's, and must not even be closed here.
+            self._inherited.append((self._local, list(self._all)))
+            self._begin()
         connection: _Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = _Connection(self.endpoint, self._retry_after)
             self._local.connection = connection
             with self._lock:
-                self._all.append(connection)
+                self._all.add(connection)
         return connection
 
     def close(self) -> None:
         """Closes the connections of all threads; call it when none of them is in a call."""
         self._closed = True
         with self._lock:
-            for connection in self._all:
+            for connection in list(self._all) if self._pid == os.getpid() else ():
                 connection.transport.close()
             self._all.clear()
 

@@ -53,3 +53,8 @@ class Transport:
 
     def close(self) -> None:
         self._socket.close(0)
+
+    def __del__(self) -> None:
+        # A thread that used a client has ended: nobody is left to close its connection.
+        if hasattr(self, "_socket"):
+            self.close()
