@@ -257,6 +257,12 @@ graphql.parse_schema  host  string -> object[any: any]  needs=graphql
 graphql.schema_is_valid  host  string | object[any: any] -> boolean  needs=graphql
 """
 
+SCHEMAS = """
+json.match_schema  host  string | object[any: any], string | object[any: any] -> tuple[boolean,
+      array[record[desc: string, error: string, field: string, type: string]]]  needs=jsonschema
+json.verify_schema  host  string | object[any: any] -> tuple[boolean, null | string]  needs=jsonschema
+"""
+
 NET = """
 net.cidr_contains  host  string, string -> boolean
 net.cidr_contains_matches  host  string | array[string | array[any]] | object[string: string |
@@ -307,6 +313,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("requests", REQUESTS),
     ("tokens", TOKENS),
     ("graphql", GRAPHQL),
+    ("schemas", SCHEMAS),
     ("net", NET),
     ("identifiers", IDENTIFIERS),
     ("reflection", REFLECTION),
@@ -314,8 +321,4 @@ FAMILIES: tuple[tuple[str, str], ...] = (
 
 # Known to OPA, refused here when a policy is compiled: effects on the world outside (http.send,
 # net.lookup_ip_addr) and families that need a library this version does not carry.
-UNSERVED: tuple[str, ...] = (
-    "json.match_schema",
-    "json.verify_schema",
-    "rego.parse_module",
-)
+UNSERVED: tuple[str, ...] = ("rego.parse_module",)

@@ -36,6 +36,12 @@ IMPORTERS = {
         "engine/builtins/host/graphql_json.py",
         "engine/builtins/host/graphql_rules.py",
     ),
+    "jsonschema": (
+        "engine/builtins/host/schema_keywords.py",
+        "engine/builtins/host/schemas.py",
+    ),
+    "jsonschema_specifications": ("engine/builtins/host/schemas.py",),
+    "referencing": ("engine/builtins/host/schemas.py",),
     "rich": ("daemon/demo_screen.py",),
 }
 
