@@ -63,6 +63,7 @@ def init_project(root: Path, harness: str) -> list[str]:
     if not root.is_dir():
         raise InitError(f"{root} is not a folder")
     settings = root / ".claude" / "settings.json"
+    disabled = bool(read_settings(settings).get("disableAllHooks"))
     merged = merged_settings(
         settings
     )  # before anything is written: a file in the way must stop everything
@@ -86,6 +87,7 @@ def init_project(root: Path, harness: str) -> list[str]:
         path.write_text(text, encoding="utf-8")
         notes.append(f"wrote {path.relative_to(root)}")
     if merged is not None:
+        settings = Path(os.path.realpath(settings))  # a link to the real file stays a link
         settings.parent.mkdir(exist_ok=True)
         temporary = settings.with_name(f".settings.{os.getpid()}.tmp")
         try:
@@ -95,7 +97,11 @@ def init_project(root: Path, harness: str) -> list[str]:
             os.replace(temporary, settings)
         finally:
             temporary.unlink(missing_ok=True)
-        notes.append(f"connected Claude Code's hooks in {settings.relative_to(root)}")
+        notes.append("connected Claude Code's hooks in .claude/settings.json")
+    if disabled:
+        notes.append(
+            f"ATTENTION: {root / '.claude/settings.json'} has `disableAllHooks`: Claude Code asks nobody until it is gone."
+        )
     if not notes:
         notes.append("Nothing to do: this project is initialised already.")
     else:
@@ -119,10 +125,12 @@ def hook_command() -> str:
     )
 
 
-def merged_settings(path: Path) -> str | None:
-    """The new text of the settings file; None when our hooks are all there. Raises InitError."""
-    settings: dict[str, Any] = {}
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings file as an object, empty when there is none. Raises InitError."""
+    settings: Any = {}
     try:
+        if path.exists() and not path.is_file():
+            raise InitError(f"{path} is not a regular file. Move it away and run this again.")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         text = ""
@@ -130,12 +138,32 @@ def merged_settings(path: Path) -> str | None:
         raise InitError(f"{path} cannot be read: {error}") from None
     if text.strip():
         try:
-            settings = json.loads(text)
-        except ValueError as error:
+            settings = json.loads(text, object_pairs_hook=_unique)
+        except (ValueError, RecursionError) as error:
             raise InitError(
                 f"{path} is not JSON ({error}). Mend it and run this again; nothing was changed."
             ) from None
-    if not isinstance(settings, dict) or not isinstance(settings.setdefault("hooks", {}), dict):
+    if not isinstance(settings, dict):
+        raise InitError(
+            f"{path} is not an object. Mend it and run this again; nothing was changed."
+        )
+    return settings
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Writing the file anew would lose what stands under a key's first mention."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} stands twice in one object")
+    return found
+
+
+def merged_settings(path: Path) -> str | None:
+    """The new text of the settings file; None when our hooks are all there. Raises InitError."""
+    settings = read_settings(path)
+    if not isinstance(settings.setdefault("hooks", {}), dict):
         raise InitError(
             f"{path} is not an object with an object `hooks`. Mend it and run this again; nothing was changed."
         )
@@ -148,6 +176,8 @@ def merged_settings(path: Path) -> str | None:
                 f"{path}: hooks.{event} is not a list. Mend it and run this again; nothing was changed."
             )
         if any(is_ours(group) for group in groups):
+            for group in groups:
+                changed |= mend(group, command)
             continue
         hook = {
             "type": "command",
@@ -158,6 +188,23 @@ def merged_settings(path: Path) -> str | None:
         groups.append({"matcher": "*", "hooks": [hook]} if takes_matcher else {"hooks": [hook]})
         changed = True
     return json.dumps(settings, indent=2, ensure_ascii=False) + "\n" if changed else None
+
+
+def mend(group: Any, command: str) -> bool:
+    """Puts `command` in the place of hooks of ours whose program is gone (a removed venv): those would fail open."""
+    changed = False
+    if is_ours(group):
+        for hook in group["hooks"]:
+            if not (isinstance(hook, dict) and is_ours({"hooks": [hook]})):
+                continue
+            try:
+                program = shlex.split(hook["command"])[0]
+            except (ValueError, IndexError):
+                continue
+            if program.startswith("/") and not os.path.exists(program):
+                hook["command"] = command
+                changed = True
+    return changed
 
 
 def is_ours(group: Any) -> bool:

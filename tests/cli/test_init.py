@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from cupcake.daemon import cli_init
+from cupcake.daemon.cli_init import InitError, hook_command, init_project
 
 
 def init(folder: Path) -> tuple[int, str]:
@@ -137,3 +139,73 @@ def test_an_unknown_harness_is_wrong_usage(tmp_path: Path) -> None:
         check=False,
     )
     assert result.returncode == 2
+
+
+def settings_of(root: Path) -> Path:
+    (root / ".claude").mkdir()
+    return root / ".claude" / "settings.json"
+
+
+def test_a_link_to_the_settings_stays_a_link(tmp_path: Path) -> None:
+    root = tmp_path / "p"
+    root.mkdir()
+    real = tmp_path / "dotfiles.json"
+    real.write_text('{"model": "x"}')
+    settings_of(root).symlink_to(real)
+    init_project(root, "claude")
+    assert (root / ".claude/settings.json").is_symlink()
+    assert json.loads(real.read_text())["model"] == "x"
+    assert "PreToolUse" in json.loads(real.read_text())["hooks"]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('{"hooks": {}, "hooks": {"Stop": []}}', "stands twice"),
+        ("[" * 100_000, "not JSON"),
+        ("[]", "not an object"),
+    ],
+)
+def test_settings_that_would_be_lost_stop_everything(tmp_path: Path, text: str, fault: str) -> None:
+    path = settings_of(tmp_path)
+    path.write_text(text)
+    with pytest.raises(InitError, match=fault):
+        init_project(tmp_path, "claude")
+    assert path.read_text() == text
+    assert not (tmp_path / ".cupcake").exists()
+
+
+def test_a_fifo_for_settings_holds_nothing_up(tmp_path: Path) -> None:
+    os.mkfifo(settings_of(tmp_path))
+    with pytest.raises(InitError, match="not a regular file"):
+        init_project(tmp_path, "claude")
+
+
+def test_hooks_that_are_switched_off_are_told_of(tmp_path: Path) -> None:
+    settings_of(tmp_path).write_text('{"disableAllHooks": true}')
+    assert any("disableAllHooks" in note for note in init_project(tmp_path, "claude"))
+    assert any("disableAllHooks" in note for note in init_project(tmp_path, "claude"))
+
+
+def test_a_hook_whose_program_is_gone_is_connected_anew(tmp_path: Path) -> None:
+    """Agents take "command not found" for "go on"."""
+    gone = "/no/such/venv/bin/cupcake eval --harness claude"
+    kept = "cupcake eval --harness claude --strict"
+    path = settings_of(tmp_path)
+    path.write_text(
+        json.dumps(
+            {
+                "hooks": {
+                    "PreToolUse": [
+                        {"matcher": "*", "hooks": [{"type": "command", "command": gone}]}
+                    ],
+                    "Stop": [{"hooks": [{"type": "command", "command": kept}]}],
+                }
+            }
+        )
+    )
+    init_project(tmp_path, "claude")
+    hooks = json.loads(path.read_text())["hooks"]
+    assert [g["hooks"][0]["command"] for g in hooks["PreToolUse"]] == [hook_command()]
+    assert [g["hooks"][0]["command"] for g in hooks["Stop"]] == [kept]
+    assert "Nothing to do" in init_project(tmp_path, "claude")[0]
