@@ -42,9 +42,8 @@ def main(argv: list[str], say: Callable[[str], object] = print) -> int:
                 continue
             first = next((d for d in found if d.path.count("/") or not d.path), found[0])
             kinds[first.kind()] += 1
-            if kinds[first.kind()] <= chosen.most and (
-                not chosen.only or chosen.only in str(first.kind())
-            ):
+            wanted = chosen.only in " ".join(first.kind())
+            if wanted and kinds[first.kind()] <= chosen.most:
                 small = shrink(source, reference, first.kind(), first.path)
                 again = next(d for d in differences(small, reference) if d.path == first.path)
                 say(f"==== seed {seed} path {first.path}\n{small.show()}")

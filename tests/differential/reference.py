@@ -47,6 +47,9 @@ class Reference:
         text = answer.read().decode("utf-8", "replace")
         return answer.status, json.loads(text, parse_float=Decimal) if text.strip() else None
 
+    def close(self) -> None:
+        self._connection.close()
+
     def is_up(self) -> bool:
         with suppress(OSError, http.client.HTTPException):
             return self._ask("GET", "/health")[0] == 200
@@ -78,7 +81,7 @@ class Reference:
             return {p: _outcome(self._ask("POST", f"/v1/data/{p}{option}", body)) for p in paths}
         except TimeoutError:
             self._connection.close()
-            return {p: TOO_SLOW for p in paths}
+            return dict.fromkeys(paths, TOO_SLOW)
         finally:
             for name in reversed(loaded):
                 self._ask("DELETE", f"/v1/policies/{name}")
@@ -132,8 +135,8 @@ def running(opa: str) -> Iterator[Reference]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+    reference = Reference(port)
     try:
-        reference = Reference(port)
         deadline = time.monotonic() + _START_SECONDS
         while not reference.is_up():
             if time.monotonic() > deadline or process.poll() is not None:
@@ -141,6 +144,7 @@ def running(opa: str) -> Iterator[Reference]:
             time.sleep(0.05)
         yield reference
     finally:
+        reference.close()
         process.terminate()
         try:
             process.wait(timeout=5)
