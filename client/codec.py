@@ -67,21 +67,17 @@ def decode_body(frame: bytes) -> dict[str, Any]:
     return body
 
 
-def check_depth(value: object) -> None:
-    """Raises ProtocolError when containers nest deeper than `MAX_DEPTH`; walks without recursion."""
-    level: list[object] = [value]
-    depth = 0
-    while level:
-        depth += 1
-        if depth > m.MAX_DEPTH + 1:
-            raise ProtocolError(f"body is nested deeper than {m.MAX_DEPTH}")
-        below: list[object] = []
-        for item in level:
-            if isinstance(item, dict):
-                below.extend(item.values())
-            elif isinstance(item, list):
-                below.extend(item)
-        level = below
+def check_depth(value: object, room: int = m.MAX_DEPTH) -> None:
+    """Raises ProtocolError when containers nest deeper than `room` (msgpack itself stops at about 1,000)."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return
+    if not room:
+        raise ProtocolError(f"body is nested deeper than {m.MAX_DEPTH}")
+    for item in value:  # type: ignore[attr-defined]
+        if item.__class__ is dict or item.__class__ is list:
+            check_depth(item, room - 1)
 
 
 def encode_evaluate(request: m.Evaluate) -> bytes:
