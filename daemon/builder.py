@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,12 +33,13 @@ class Untrusted(Exception):
     """The project's files are not what was signed; the message names file, expected and actual."""
 
 
-def verify_trust(sources: Any, state_dir: Path | None = None) -> None:
-    """Raise Untrusted unless the very bytes in `sources` may be used: with trust on for the project, all that it
-    reads must be what was signed; without, everything may. The history outside the project says which."""
+def verify_trust(sources: Any, state_dir: Path | None = None) -> bool:
+    """Is trust on for the project? Raises Untrusted unless the very bytes in `sources` may be used: with trust on,
+    all that it reads must be what was signed; without, everything may. The history outside the project says which."""
     files = {file.path: file.data for file in sources.files if file.layer == "project"}
     try:
-        store.verify_sources(sources.root, files, state_dir or store.state_dir(), now=time.time())
+        folder = state_dir or store.state_dir()
+        return store.verify_sources(sources.root, files, folder, now=time.time()) is not None
     except TrustError as error:
         raise Untrusted(str(error)) from error
     except OSError as error:
@@ -67,7 +69,8 @@ def build(module: ModuleType, job: dict[str, Any]) -> dict[str, Any]:
     try:
         global_dir = Path(job["global_dir"]) if job.get("global_dir") else None
         sources = module.read_sources(root, global_dir=global_dir)
-        verify_trust(sources, Path(job["state_dir"]))
+        if verify_trust(sources, Path(job["state_dir"])):
+            sources = replace(sources, trusted=True)
         lap("read_ms")
         if job.get("current_digest") and sources.digest == job["current_digest"]:
             return {**result, "ok": True, "unchanged": True, "digest": sources.digest}

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def load_evaluator(path: str | os.PathLike[str]) -> Evaluator:
     """Reads, verifies, compiles the project at `path`. Raises EngineError or TrustError, with place and remedy."""
     root = resolve_project(Path(path).expanduser())
     sources = read_sources(root, global_dir=global_directory())
-    verify_trust(sources, store.state_dir())
+    sources = replace(sources, trusted=verify_trust(sources, store.state_dir()))
     return Evaluator(compile_project(sources), cache_dir=module_cache())
 
 
