@@ -444,7 +444,7 @@ class Generator:
                 )
                 index = scope.name()
                 text = f"{scope.name()} := {root}[{index}]"
-                scope.variables[text.split(" ")[0]] = "any"
+                scope.variables[text.split(" ", maxsplit=1)[0]] = "any"
                 scope.variables[index] = "any"
                 return text
 
