@@ -32,6 +32,13 @@ def find_socket(
     return own
 
 
+def remedy(folder: str, info: os.stat_result) -> str:
+    """What to do about a folder that others may write to; a shared one (/tmp) must stay as it is."""
+    if info.st_mode & stat.S_ISVTX or info.st_uid != os.getuid():
+        return "Give a socket in a folder of your own (--socket or CUPCAKE_SOCKET)."
+    return f"Run: chmod 700 {folder}"
+
+
 def check_socket(path: str) -> None:
     """Raises UnsafeSocket unless the socket and its folder can only be replaced by us or by root.
 
@@ -49,7 +56,7 @@ def check_socket(path: str) -> None:
     if info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise UnsafeSocket(
             f"{folder} is writable by others (mode {stat.S_IMODE(info.st_mode):o}): "
-            f"refusing the socket in it. Run: chmod 700 {folder}"
+            f"refusing the socket in it. {remedy(folder, info)}"
         )
     entry = os.lstat(path)
     if not stat.S_ISSOCK(entry.st_mode):

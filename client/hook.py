@@ -119,7 +119,12 @@ def check_socket(path: str) -> None:
     if (info.st_uid not in (uid, 0) and not system) or info.st_mode & 0o022:
         raise Trouble(
             "unsafe",
-            f"{folder} belongs to somebody else or is writable by others: not used. Run: chmod 700 {folder}",
+            f"{folder} belongs to somebody else or is writable by others: not used. "
+            + (
+                "Give a socket in a folder of your own (--socket or CUPCAKE_SOCKET)"
+                if info.st_mode & 0o1000 or info.st_uid != uid
+                else f"Run: chmod 700 {folder}"
+            ),
         )
     # Only now: a daemon must not be started in a folder of somebody else's either.
     try:

@@ -13,8 +13,8 @@ COMMANDS = {
     "demo": ("cupcake.daemon.demo", "see it at work, in a temporary project"),
     "daemon": ("cupcake.daemon.cli", "start, stop, status, reload the daemon"),
     "status": ("cupcake.daemon.cli", "what the daemon is doing, and what is wrong"),
-    "rego": ("cupcake.engine.cli", "eval, check, build: Rego on its own"),
-    "trust": ("cupcake.trust.cli", "init, verify: trust only files that you signed"),
+    "rego": ("cupcake.engine.cli", "eval, test, check, build, plan: Rego on its own"),
+    "trust": ("cupcake.trust.cli", "init, update, verify: trust only files that you signed"),
     "version": ("", "print the version"),
 }
 

@@ -19,6 +19,8 @@ import zmq
 
 from cupcake.client import codec, hook
 from cupcake.client import messages as m
+from cupcake.client.discovery import check_socket
+from cupcake.client.errors import UnsafeSocket
 
 HOOK = Path(hook.__file__).parent
 PRE_TOOL_USE = {
@@ -462,3 +464,19 @@ def test_no_daemon_is_started_in_a_folder_that_others_may_write_to(folder: Path)
         folder.chmod(0o700)
     assert b"writable by others" in done.stdout
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize(("mode", "remedy"), [(0o1777, b"of your own"), (0o777, b"chmod 700")])
+def test_nobody_is_told_to_lock_a_folder_that_all_share(
+    folder: Path, fast: bool, mode: int, remedy: bytes
+) -> None:
+    folder.chmod(mode)
+    try:
+        done = run_hook(folder, json.dumps(PRE_TOOL_USE).encode(), *HOOK_ARGUMENTS, fast=fast)
+        (folder / "d.sock").touch()
+        with pytest.raises(UnsafeSocket, match=remedy.decode()):
+            check_socket(str(folder / "d.sock"))
+    finally:
+        folder.chmod(0o700)
+    assert remedy in done.stdout
