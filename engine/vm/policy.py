@@ -22,7 +22,7 @@ from cupcake.engine.vm.hostcalls import HostCalls, HostFunction, HostSession
 from cupcake.engine.vm.limits import Limits
 from cupcake.engine.vm.text import dump_value
 
-_STRICT = 1
+STRICT = 1
 _VALUE_TEXT = 2
 
 
@@ -75,9 +75,9 @@ class Policy:
         self, entrypoint: str, input: object = UNDEFINED, *, strict_builtin_errors: bool = False
     ) -> list[dict[str, Any]]:
         """The whole result set: for an entrypoint at most one {"result": value}, for a query its bindings."""
-        text, options = _input_text(input)
+        text, options = input_text(input)
         if strict_builtin_errors:
-            options |= _STRICT
+            options |= STRICT
         found: list[dict[str, Any]] = loads(self.evaluate_json(entrypoint, text, options=options))
         return found
 
@@ -90,13 +90,13 @@ class Policy:
             raise EngineError(
                 f"the policy has no entrypoint {entrypoint!r}; it has {', '.join(self.entrypoints) or 'none'}"
             )
-        session = HostSession(self._calls, bool(options & _STRICT))
+        session = HostSession(self._calls, bool(options & STRICT))
         return self._program.run(input, number, options, session)
 
     def evaluate_value(self, entrypoint: str, input: bytes) -> bytes:
         """As `evaluate_json`, strict, with Rego value text in and out (`text.py`): sets and keys of any kind survive."""
         session = HostSession(self._calls, True)
-        options = _STRICT | _VALUE_TEXT
+        options = STRICT | _VALUE_TEXT
         return self._program.run(input, self._ids[entrypoint], options, session, form=1)
 
     def prepare(self) -> None:
@@ -109,7 +109,8 @@ class Policy:
         return self._program.limits
 
 
-def _input_text(value: object) -> tuple[bytes, int]:
+def input_text(value: object) -> tuple[bytes, int]:
+    """An input as `evaluate_json` takes it, with the option that says in which form."""
     if value is UNDEFINED:
         return b"", 0
     try:

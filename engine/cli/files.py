@@ -1,0 +1,239 @@
+"""Reads what a `cupcake rego` command was given: policies, data, inputs and bundles, laid out as `opa` lays them out.
+
+It must not parse Rego. Everything that cannot be used is a LoadProblem that names the file.
+"""
+
+from __future__ import annotations
+
+import datetime
+import fnmatch
+import json
+import sys
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from cupcake.engine.errors import EngineError
+
+MAX_FILE = 64 * 1024 * 1024
+MAX_BUNDLE = 256 * 1024 * 1024
+_DATA = (".json", ".yaml", ".yml")
+
+
+class LoadProblem(EngineError):
+    """A file that cannot be used; the message names it."""
+
+
+@dataclass(slots=True)
+class Loaded:
+    """Policy texts by name and the base document."""
+
+    modules: dict[str, str] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def load_paths(paths: Sequence[str], ignore: Sequence[str] = ()) -> Loaded:
+    """As `-d`: files and folders, `a.b:FILE` puts data below `data.a.b`. Data of a folder lies below its subfolders' names."""
+    loaded = Loaded()
+    for given in paths:
+        prefix, path = _prefixed(given)
+        if path.is_dir():
+            for found in _files(path, ignore):
+                below = found.relative_to(path).parts[:-1]
+                _add(loaded, found, (*prefix, *below))
+        elif path.is_file():
+            if path.suffix not in (".rego", *_DATA):
+                raise LoadProblem(f"{path}: neither .rego, .json nor .yaml")
+            _add(loaded, path, prefix)
+        else:
+            raise LoadProblem(f"{path}: no such file or folder")
+    return loaded
+
+
+def load_bundles(paths: Sequence[str], ignore: Sequence[str] = ()) -> Loaded:
+    """As `-b`: archives and folders in the layout of bundles, of which only data.json and data.yaml count as data."""
+    loaded = Loaded()
+    for given in paths:
+        path = Path(given.removeprefix("file://"))
+        if path.is_dir():
+            for found in _files(path, ignore):
+                if found.suffix == ".rego" or found.stem == "data":
+                    _add(loaded, found, found.relative_to(path).parts[:-1])
+        elif path.is_file():
+            _add_archive(loaded, path)
+        else:
+            raise LoadProblem(f"{path}: no such bundle")
+    return loaded
+
+
+def merge_into(one: Loaded, other: Loaded) -> None:
+    """Adds what `other` holds."""
+    one.modules.update(other.modules)
+    _merge(one.data, other.data, "the bundles")
+
+
+def policy_files(paths: Sequence[str], ignore: Sequence[str] = ()) -> dict[str, str]:
+    """Only the policies."""
+    texts: dict[str, str] = {}
+    for name in paths:
+        path = Path(name)
+        if path.is_dir():
+            texts |= {str(p): read_text(p) for p in _files(path, ignore) if p.suffix == ".rego"}
+        elif path.is_file():
+            texts |= {str(path): read_text(path)} if path.suffix == ".rego" else {}
+        else:
+            raise LoadProblem(f"{path}: no such file or folder")
+    return texts
+
+
+def read_input(name: str | None, from_stdin: bool) -> tuple[bool, Any]:
+    """(whether there is an input, its value); YAML by the file's ending."""
+    if from_stdin:
+        return True, parse_json(sys.stdin.read(), "<stdin>")
+    if name is None:
+        return False, None
+    path = Path(name)
+    if not path.is_file():
+        raise LoadProblem(f"{path}: no such file")
+    return True, _document(path, read_text(path))
+
+
+def read_text(path: Path) -> str:
+    """A file as UTF-8."""
+    try:
+        return _text(path.read_bytes(), str(path))
+    except OSError as error:
+        raise LoadProblem(f"{path}: {error.strerror}") from None
+
+
+def parse_json(text: str, name: str) -> Any:
+    """JSON with exact numbers (int, Decimal)."""
+    try:
+        return json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise LoadProblem(f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
+    except RecursionError:
+        raise LoadProblem(f"{name}: nested too deeply") from None
+    except ValueError as error:
+        raise LoadProblem(f"{name}: not JSON: {error}") from None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _prefixed(given: str) -> tuple[tuple[str, ...], Path]:
+    plain = given.removeprefix("file://")
+    if plain != given or Path(given).exists() or ":" not in given:
+        return (), Path(plain)
+    prefix, _, rest = given.partition(":")
+    parts = prefix.split(".")
+    return tuple(parts[1:] if parts[0] == "data" else parts), Path(rest.removeprefix("file://"))
+
+
+def _files(folder: Path, ignore: Sequence[str]) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if any(fnmatch.fnmatch(part, pattern) for part in parts for pattern in ignore):
+            continue
+        if path.suffix in (".rego", *_DATA) and path.is_file():
+            yield path
+
+
+def _text(data: bytes, name: str) -> str:
+    if len(data) > MAX_FILE:
+        raise LoadProblem(f"{name} is {len(data)} bytes, at most {MAX_FILE} are read")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise LoadProblem(f"{name}: byte {error.start} is not UTF-8") from None
+
+
+def _document(path: Path, text: str) -> Any:
+    if path.suffix not in (".yaml", ".yml"):
+        return parse_json(text, str(path))
+    from cupcake.engine.policy.yaml_text import YamlProblem, parse_yaml
+
+    try:
+        return _plain(parse_yaml(text).value, str(path))
+    except YamlProblem as problem:
+        raise LoadProblem(f"{path}:{problem.row}: {problem}") from None
+
+
+def _plain(value: Any, name: str) -> Any:
+    """YAML's values as JSON's."""
+    match value:
+        case dict():
+            return {_key(k, name): _plain(v, name) for k, v in value.items()}
+        case list():
+            return [_plain(v, name) for v in value]
+        case float() if value != value or value in (float("inf"), float("-inf")):
+            raise LoadProblem(f"{name}: {value} is no number of JSON")
+        case None | bool() | int() | float() | str():
+            return value
+        case datetime.date():
+            return value.isoformat()
+    raise LoadProblem(f"{name}: a {type(value).__name__} is no value of JSON")
+
+
+def _key(key: Any, name: str) -> str:
+    if isinstance(key, str):
+        return key
+    if isinstance(key, (bool, int, float)):
+        return json.dumps(key)
+    raise LoadProblem(f"{name}: a key must be a text, not {key!r}")
+
+
+def _add(loaded: Loaded, path: Path, below: tuple[str, ...]) -> None:
+    text = read_text(path)
+    if path.suffix == ".rego":
+        loaded.modules[str(path)] = text
+    else:
+        _merge_document(loaded, _document(path, text), below, str(path))
+
+
+def _merge_document(loaded: Loaded, document: Any, below: tuple[str, ...], name: str) -> None:
+    for part in reversed(below):
+        document = {part: document}
+    if not isinstance(document, dict):
+        raise LoadProblem(f"{name}: the document must be an object")
+    _merge(loaded.data, document, name)
+
+
+def _merge(into: dict[str, Any], new: dict[str, Any], name: str) -> None:
+    for key, value in new.items():
+        if key not in into:
+            into[key] = value
+        elif isinstance(into[key], dict) and isinstance(value, dict):
+            _merge(into[key], value, name)
+        else:
+            raise LoadProblem(f"{name}: merge error: `{key}` is in another data file already")
+
+
+def _add_archive(loaded: Loaded, path: Path) -> None:
+    left = MAX_BUNDLE
+    try:
+        with tarfile.open(path, "r:*") as archive:
+            for member in archive:
+                inside = Path(member.name.lstrip("/"))
+                parts = tuple(p for p in inside.parts if p != ".")
+                wanted = inside.suffix == ".rego" or (
+                    inside.stem == "data" and inside.suffix in _DATA
+                )
+                if not member.isfile() or not wanted or ".." in parts:
+                    continue
+                left -= member.size
+                if member.size > MAX_FILE or left < 0:
+                    raise LoadProblem(f"{path}: {inside} makes the bundle too large")
+                content = archive.extractfile(member)
+                text = _text(content.read() if content else b"", f"{path}:{inside}")
+                if inside.suffix == ".rego":
+                    loaded.modules["/".join(parts)] = text
+                else:
+                    document = _document(inside, text)
+                    _merge_document(loaded, document, parts[:-1], f"{path}:{inside}")
+    except (OSError, tarfile.TarError, EOFError) as error:
+        raise LoadProblem(f"{path}: cannot read the bundle: {error}") from None

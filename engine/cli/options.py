@@ -1,0 +1,61 @@
+"""Options that several `cupcake rego` commands share, and the exit codes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from typing import Literal, TypeAlias
+
+from cupcake.engine.cli.files import Loaded, load_bundles, load_paths
+from cupcake.engine.errors import CompileErrors, Diagnostic
+from cupcake.engine.rego.ast import Module
+from cupcake.engine.rego.parser import parse_module
+
+Version: TypeAlias = Literal["v0", "v1"]
+
+#: Done; the answer is no; could not be done. Wrong options are argparse's, 2 too.
+DONE, NO, FAILED = 0, 1, 2
+
+
+class UsageError(Exception):
+    """Arguments that do not go together; the message says which."""
+
+
+def common() -> argparse.ArgumentParser:
+    """What every command takes."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--v0-compatible", action="store_true", help="read policies and queries as Rego v0"
+    )
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="file and folder names to leave out, such as '.*'; may be repeated",
+    )
+    return parser
+
+
+def version_of(options: argparse.Namespace) -> Version:
+    return "v0" if options.v0_compatible else "v1"
+
+
+def load_given(options: argparse.Namespace) -> Loaded:
+    """PATHs, read as bundles with `-b`."""
+    load = load_bundles if options.bundle else load_paths
+    return load(options.paths, options.ignore)
+
+
+def parse_all(modules: Iterable[tuple[str, str]], version: Version) -> list[Module]:
+    """Parses every module; raises CompileErrors with the parse errors of all."""
+    parsed: list[Module] = []
+    wrong: list[Diagnostic] = []
+    for name, text in modules:
+        try:
+            parsed.append(parse_module(text, name, rego_version=version))
+        except CompileErrors as errors:
+            wrong += errors.diagnostics
+    if wrong:
+        raise CompileErrors(tuple(wrong))
+    return parsed

@@ -1,0 +1,92 @@
+"""`cupcake rego plan`: the intermediate representation of policies, for reading or in the form of OPA's plan.json."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cupcake.engine.cli.options import DONE, Version, load_given, parse_all, version_of
+from cupcake.engine.plan import ir
+
+
+def add(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "plan",
+        parents=[common],
+        help="print the intermediate representation",
+        description="Print the intermediate representation that policies compile to.",
+        epilog="Exit codes: 0 done, 1 errors, 2 wrong usage.",
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="policy or data file, or folder")
+    parser.add_argument(
+        "-e", "--entrypoint", action="append", required=True, help="rule to evaluate, a/b/c"
+    )
+    parser.add_argument(
+        "-b", "--bundle", action="store_true", help="read each PATH as a bundle's file or folder"
+    )
+    parser.add_argument(
+        "-f",
+        "--format",
+        choices=["pretty", "json"],
+        default="pretty",
+        help="json is the form of `opa build -t plan`",
+    )
+    parser.add_argument("--places", action="store_true", help="pretty: show file:row:col")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints the plan."""
+    from cupcake.engine.plan.pretty import pretty
+
+    loaded = load_given(options)
+    policy = planned(loaded.modules, loaded.data, options.entrypoint, version_of(options))
+    if options.format == "json":
+        print(json.dumps(plain_form(policy), indent=2))
+    else:
+        print(pretty(policy, places=options.places), end="")
+    return DONE
+
+
+def planned(
+    modules: Mapping[str, str],
+    data: Mapping[str, Any],
+    entrypoints: Sequence[str],
+    version: Version,
+    *,
+    strict: bool = False,
+) -> ir.Policy:
+    """The policy's IR. Raises CompileErrors."""
+    from cupcake.engine.api import entrypoint_path, to_const
+    from cupcake.engine.builtins.libraries import NETWORK, absent_libraries
+    from cupcake.engine.plan.planner import plan
+    from cupcake.engine.rego.compile import check
+
+    checked = check(
+        parse_all(modules.items(), version),
+        data_paths=data,
+        absent=absent_libraries() | {NETWORK},
+        strict=strict,
+        sources=modules,
+    )
+    return plan(checked, [entrypoint_path(e) for e in entrypoints], to_const(data))
+
+
+def plain_form(policy: ir.Policy) -> dict[str, Any]:
+    """As OPA's plan.json: its statements only, and without the base document, which a bundle holds beside the plan."""
+    from cupcake.engine.builtins.registry import REGISTRY, type_to_json
+    from cupcake.engine.builtins.types import FunctionOf
+    from cupcake.engine.plan.expand import expand
+    from cupcake.engine.plan.json_form import PREFIX, to_json
+
+    form = to_json(expand(policy))
+    form.pop(PREFIX + "data", None)
+    for declared in form["static"]["builtin_funcs"]:
+        builtin = REGISTRY.get(declared["name"])
+        if builtin is not None:
+            declared["decl"] = type_to_json(FunctionOf(builtin.args, builtin.result))
+    for function in form["funcs"]["funcs"]:
+        function.pop(PREFIX + "conflict", None)
+    return form

@@ -1,0 +1,162 @@
+"""Compiles policies once with every test as an entrypoint, and evaluates each by itself."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cupcake.engine.api import to_const
+from cupcake.engine.builtins.libraries import absent_libraries
+from cupcake.engine.errors import EvaluationError
+from cupcake.engine.plan.planner import plan
+from cupcake.engine.rego import ast
+from cupcake.engine.rego.checked import Checked, CheckedQuery
+from cupcake.engine.rego.compile import check
+from cupcake.engine.testing.coverage import REACHED, Coverage, Reached, instrument, report
+from cupcake.engine.testing.discover import TestCase, find_tests
+from cupcake.engine.testing.explain import Failure, case_names, explain
+from cupcake.engine.vm import Limits, Policy, load
+from cupcake.engine.vm.policy import UNDEFINED
+from cupcake.engine.wasm.assemble import assemble
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """One case of a `test_x[note]` rule; `inner` are those of a further operand."""
+
+    name: str
+    passed: bool
+    inner: tuple[CaseResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """What became of a test: `passed`, or `skipped`, or `error`, or else it failed, with `failure` or `value`."""
+
+    test: TestCase
+    passed: bool = False
+    skipped: bool = False
+    error: EvaluationError | None = None
+    failure: Failure | None = None
+    value: Any = UNDEFINED
+    cases: tuple[CaseResult, ...] = ()
+    duration_ns: int = 0
+
+    @property
+    def failed(self) -> bool:
+        return not (self.passed or self.skipped or self.error)
+
+
+@dataclass(slots=True)
+class Suite:
+    """Compiled tests. `modules` are the parsed ones, renamed."""
+
+    modules: list[ast.Module]
+    tests: list[TestCase]
+    sources: Mapping[str, str]
+    _checked: Checked
+    _data: Any
+    _policy: Policy | None
+    _limits: Limits
+    _reached: Reached | None
+    _builtins: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, *, explained: bool = True) -> Iterator[TestResult]:
+        """The results, in order. With `explained`, failures say where and why."""
+        for test in self.tests:
+            yield self._run(test, explained)
+
+    def coverage(self) -> Coverage | None:
+        """What the tests that ran have reached; None when it was not asked for."""
+        return None if self._reached is None else report(self.modules, self._reached)
+
+    def _run(self, test: TestCase, explained: bool) -> TestResult:
+        if test.todo:
+            return TestResult(test, skipped=True)
+        if test.problem:
+            return TestResult(test, error=EvaluationError("rego_type_error", test.problem))
+        assert self._policy is not None
+        started = time.perf_counter_ns()
+        try:
+            value = self._policy.evaluate("/".join(test.path))
+        except EvaluationError as error:
+            took = time.perf_counter_ns() - started
+            return TestResult(test, error=error, duration_ns=took)
+        took = time.perf_counter_ns() - started
+        try:
+            return self._judge(test, value, took, explained)
+        except EvaluationError as error:
+            return TestResult(test, error=error, duration_ns=took)
+
+    def _judge(self, test: TestCase, value: Any, took: int, explained: bool) -> TestResult:
+        rule = self._checked.rules[test.path].rules[0]
+        if test.cases and rule.head.key is None:
+            names = case_names(rule, test.cases, self._ask)
+            cases = _cases(names, value if isinstance(value, dict) else {})
+            passed = bool(cases) and all(case.passed for case in cases)
+            return TestResult(test, passed, value=value, cases=cases, duration_ns=took)
+        if value is True:
+            return TestResult(test, True, duration_ns=took)
+        failure = None
+        if value is UNDEFINED and explained:
+            failure = explain(rule, self._ask, self.sources)
+        return TestResult(test, value=value, failure=failure, duration_ns=took)
+
+    def _ask(self, query: CheckedQuery) -> list[dict[str, Any]]:
+        artifact = assemble(plan(self._checked, (), self._data, query=query))
+        policy = load(artifact, limits=self._limits, quick=True)
+        return policy.solutions(artifact.entrypoints[0])
+
+
+def compile_tests(
+    modules: Sequence[ast.Module],
+    data: Mapping[str, Any],
+    sources: Mapping[str, str],
+    *,
+    only: re.Pattern[str] | None = None,
+    coverage: bool = False,
+    limits: Limits | None = None,
+) -> Suite:
+    """The tests whose full name (`data.a.test_x`) has a match of `only`. Raises CompileErrors."""
+    renamed, tests = find_tests(modules)
+    checked = check(renamed, data_paths=data, absent=absent_libraries(), sources=sources)
+    tests = [test for test in tests if only is None or only.search(test.full_name)]
+    paths = ["/".join(t.path) for t in tests if not t.todo and not t.problem]
+    base = to_const(data)
+    reached = Reached() if coverage else None
+    policy = None
+    limits = limits or Limits()
+    if paths and reached is not None:
+        artifact = assemble(
+            plan(instrument(checked), paths, base, index=False), extra_builtins=[REACHED]
+        )
+        noted = {REACHED.name: reached.note}
+        policy = load(artifact, limits=limits, builtins=noted, quick=True)
+    elif paths:
+        policy = load(assemble(plan(checked, paths, base)), limits=limits, quick=True)
+    return Suite(renamed, tests, sources, checked, base, policy, limits, reached)
+
+
+def _cases(names: list[list[Any]], value: Mapping[str, Any]) -> tuple[CaseResult, ...]:
+    """The tree of cases: those that gave true have passed."""
+    grouped: dict[str, list[list[Any]]] = {}
+    for first, *rest in names:
+        grouped.setdefault(_name(first), []).append(rest)
+    found: list[CaseResult] = []
+    for name, rests in grouped.items():
+        below = value.get(name)
+        if any(rests):
+            inner = _cases([r for r in rests if r], below if isinstance(below, dict) else {})
+            found.append(CaseResult(name, all(c.passed for c in inner), inner))
+        else:
+            found.append(CaseResult(name, below is True))
+    return tuple(found)
+
+
+def _name(operand: Any) -> str:
+    import json
+
+    return operand if isinstance(operand, str) else json.dumps(operand, separators=(",", ":"))
