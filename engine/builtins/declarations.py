@@ -290,6 +290,7 @@ opa.runtime  host  -> object[string: any]  nondeterministic
 trace  runtime  string -> boolean
 print  compiler  any -> boolean  variadic
 internal.print  runtime  array[set[any]] -> boolean
+rego.parse_module  host  string, string -> object[string: any]
 rego.metadata.chain  compiler  -> array[any]
 rego.metadata.rule  compiler  -> any
 """
@@ -319,6 +320,5 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("reflection", REFLECTION),
 )
 
-# Known to OPA, refused here when a policy is compiled: effects on the world outside (http.send,
-# net.lookup_ip_addr) and families that need a library this version does not carry.
-UNSERVED: tuple[str, ...] = ("rego.parse_module",)
+# Known to OPA and not to us: refused when a policy is compiled.
+UNSERVED: tuple[str, ...] = ()

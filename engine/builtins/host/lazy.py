@@ -38,6 +38,7 @@ SERVED: tuple[tuple[str, tuple[str, ...]], ...] = (
             "graphql.schema_is_valid",
         ),
     ),
+    ("rego_modules", ("rego.parse_module",)),
     ("schemas", ("json.match_schema", "json.verify_schema")),
     (
         "signatures",

@@ -126,7 +126,8 @@ def _problem(base: Any, schema: Any) -> ValidationError | None:
     """What is most wrong by the metaschema of a draft."""
     metaschema = {k: v for k, v in base.META_SCHEMA.items() if k not in ("$id", "id")}
     errors = base(metaschema, registry=REGISTRY).iter_errors(schema)
-    return best_match(errors, key=lambda error: -len(error.path))
+    found: ValidationError | None = best_match(errors, key=lambda error: -len(error.path))
+    return found
 
 
 def _validator(schema: Any) -> Any:
