@@ -231,6 +231,13 @@ def _operands_come_first(kind: ast.ExprKind, safe: set[str]) -> bool:
     return all(_known(call, found) for call in calls)
 
 
+def _binds(term: ast.Term) -> bool:
+    """Whether refs in `term` bind variables once their heads are known."""
+    can: set[str] = set()
+    ref_outputs(term, set(plain_vars(term)), can)
+    return bool(can)
+
+
 def _calls_in(term: ast.Term, calls: list[ast.Call]) -> None:
     """Add the outermost calls of `term` that are outside closures."""
     if isinstance(term, ast.Call):
@@ -264,7 +271,7 @@ class Orderer:
         """The body in a safe order, closures included; `bound` grows by what the body binds."""
         infos: list[tuple[ast.Expr, Uses]] = []
         own: set[str] = set()
-        for expr in self.with_values_first(body):
+        for expr in self.binding_parts_first(body):
             uses = Uses()
             expr_uses(expr, uses)
             infos.append((expr, uses))
@@ -293,23 +300,55 @@ class Orderer:
             waiting = left
         return tuple(ordered)
 
-    def with_values_first(self, body: ast.Body) -> ast.Body:
-        """The body where a `with` value that binds variables (`with input as xs[_]`) is a statement before its own."""
-        if not any(expr.withs for expr in body):
+    def binding_parts_first(self, body: ast.Body) -> ast.Body:
+        """The body where what binds variables inside a `with` value (`with input as xs[_]`) or inside an operand of a
+        negated statement (`not f(xs[_]) == 1`) is a statement before its own."""
+        if not any(expr.withs or expr.negated for expr in body):
             return body
         done: list[ast.Expr] = []
         for expr in body:
             withs: list[ast.With] = []
             for w in expr.withs:
-                can: set[str] = set()
-                ref_outputs(w.value, set(plain_vars(w.value)), can)
-                if can:
-                    local = self.fresh(w.value)
-                    done.append(ast.Expr(ast.Unify(local, w.value), loc=expr.loc, generated=True))
-                    w = ast.With(w.target, local, w.loc)
-                withs.append(w)
-            done.append(replace(expr, withs=tuple(withs)) if expr.withs else expr)
+                value = w.value
+                if _binds(value):
+                    value = self.before(value, (), expr.loc, done)
+                withs.append(ast.With(w.target, value, w.loc))
+            kind = expr.kind
+            if expr.negated:
+                kind = self.operands_before(kind, tuple(withs), expr.loc, done)
+            done.append(replace(expr, kind=kind, withs=tuple(withs)))
         return tuple(done)
+
+    def operands_before(
+        self,
+        kind: ast.ExprKind,
+        withs: tuple[ast.With, ...],
+        loc: ast.Location,
+        done: list[ast.Expr],
+    ) -> ast.ExprKind:
+        def moved(term: ast.Term) -> ast.Term:
+            if isinstance(term, ast.Call) and _binds(term):
+                return self.before(term, withs, loc, done)
+            if isinstance(term, ast.Array):
+                return ast.Array(tuple([moved(t) for t in term.items]), term.loc)
+            return term
+
+        if isinstance(kind, ast.Unify):
+            return ast.Unify(moved(kind.lhs), moved(kind.rhs))
+        if isinstance(kind, ast.Call):
+            return ast.Call(kind.operator, tuple([moved(t) for t in kind.args]), kind.loc)
+        return kind
+
+    def before(
+        self,
+        term: ast.Term,
+        withs: tuple[ast.With, ...],
+        loc: ast.Location,
+        done: list[ast.Expr],
+    ) -> ast.Var:
+        local = self.fresh(term)
+        done.append(ast.Expr(ast.Unify(local, term), withs=withs, loc=loc, generated=True))
+        return local
 
     def runs(self, expr: ast.Expr, bound: set[str]) -> bool:
         kind = expr.kind

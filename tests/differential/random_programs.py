@@ -170,13 +170,13 @@ class Generator:
         """An expression that is meant to be of the kind."""
         if self.chance(0.01):
             kind = self.one(KINDS)
-        same = [v for v, k in scope.variables.items() if k == kind or k == "any"]
+        same = [v for v, k in scope.variables.items() if k in (kind, "any")]
         if same and self.chance(0.35):
             return str(self.one(same))
-        rules = [r for r in self.known if r.arity < 0 and (r.kind == kind or kind == "any")]
+        rules = [r for r in self.known if r.arity < 0 and (kind in (r.kind, "any"))]
         if rules and self.chance(0.15):
             return self.reference_to(self.one(rules))
-        functions = [r for r in self.known if r.arity >= 0 and (r.kind == kind or kind == "any")]
+        functions = [r for r in self.known if r.arity >= 0 and (kind in (r.kind, "any"))]
         if functions and depth and self.chance(0.15):
             return self.function_call(self.one(functions), scope, depth)
         if self.chance(0.12):
@@ -201,8 +201,15 @@ class Generator:
     def unknown(self, scope: Scope) -> str:
         """A reference into input or data."""
         root = self.one(
-            ("input.n", "input.s", "input.b", "input.a", "input.w", "input.o", "input.m", "input.u")
-            + (
+            (
+                "input.n",
+                "input.s",
+                "input.b",
+                "input.a",
+                "input.w",
+                "input.o",
+                "input.m",
+                "input.u",
                 "input.x",
                 "input.z",
                 "data.d.a",
@@ -385,8 +392,7 @@ class Generator:
                 self.with_something,
                 self.with_something,
             ]
-        text = str(self.one(makers)(scope, depth))
-        return text
+        return str(self.one(makers)(scope, depth))
 
     def assigns(self, scope: Scope, depth: int) -> str:
         kind = self.one(KINDS)
@@ -545,8 +551,18 @@ class Generator:
         """One rule with all its bodies; how to refer to it; whether it can be asked for."""
         name = f"r{number}"
         make = self.one(
-            (self.complete, self.complete, self.boolean, self.partial_set, self.partial_set)
-            + (self.partial_object, self.partial_object, self.general, self.function, self.function)
+            (
+                self.complete,
+                self.complete,
+                self.boolean,
+                self.partial_set,
+                self.partial_set,
+                self.partial_object,
+                self.partial_object,
+                self.general,
+                self.function,
+                self.function,
+            )
         )
         texts, kind, arity = make(name)
         return [without_unused(t) for t in texts], Known(name, kind, arity), arity < 0
@@ -606,7 +622,10 @@ class Generator:
         for i in range(self.one((1, 2, 3))):
             scope = Scope({})
             block = self.block(scope)
-            key = lambda: self.expression(self.one(("str", "any", "num")), scope, 1)  # noqa: E731
+
+            def key(scope: Scope = scope) -> str:
+                return self.expression(self.one(("str", "any", "num")), scope, 1)
+
             value = self.expression(self.one(KINDS), scope)
             texts.append(
                 self.one(
