@@ -8,7 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from cupcake.engine.errors import BadEvent
-from cupcake.engine.preprocess.paths import MAX_PATHS, affected_folders, canonical, is_link
+from cupcake.engine.preprocess.paths import (
+    MAX_PATHS,
+    MAX_STEPS,
+    affected_folders,
+    canonical,
+    is_link,
+)
 from cupcake.engine.preprocess.whitespace import normalise_whitespace
 
 #: Keys that only the engine sets. An event that carries them is stripped of them, and that is reported.
@@ -126,6 +132,9 @@ def enrich_event(harness: str, cleaned: dict[str, Any], root: str) -> dict[str, 
     if isinstance(edits, list) and harness == "claude":
         if len(edits) > MAX_PATHS:
             raise BadEvent(f"the tool input holds more than {MAX_PATHS} edits")
+        named = (edit.get("file_path") for edit in edits if isinstance(edit, dict))
+        if sum(path.count("/") for path in named if isinstance(path, str)) > MAX_STEPS:
+            raise BadEvent(f"the paths of the edits have more than {MAX_STEPS} steps")
         cleaned["tool_input"] = {**arguments, "edits": [_edit(edit, base) for edit in edits]}
     return cleaned
 

@@ -13,6 +13,10 @@ from cupcake.engine.errors import BadEvent
 
 #: Each path costs a look at the disk; a command that names more is refused.
 MAX_PATHS = 4096
+#: The same for their steps (each link of a path is looked at), and for mentions of the same path.
+MAX_STEPS = 65_536
+#: No system call takes a longer path, so none leads anywhere.
+MAX_PATH_BYTES = 4096
 
 _WORTH_A_LOOK = re.compile(r"[/\\*?\[.$~]")
 _GLOB = re.compile(r"[*?\[]")
@@ -32,6 +36,8 @@ def canonical(path: str, base: str) -> str:
     """
     absolute = os.path.join(base, path)
     try:
+        if len(os.fsencode(absolute)) > MAX_PATH_BYTES:
+            return os.path.normpath(absolute)
         return os.path.realpath(absolute)
     except (OSError, ValueError):
         return absolute
@@ -78,6 +84,7 @@ def affected_folders(command: str, base: str) -> list[str]:
     if _WORTH_A_LOOK.search(command) is None:
         return []
     known: dict[str, str] = {}
+    steps = 0
     found: list[str] = []
     for word in split_words(command)[1:]:
         if word.startswith("-") or word.isdecimal() or not _names_path(word):
@@ -88,10 +95,14 @@ def affected_folders(command: str, base: str) -> list[str]:
             word = word[: cut + 1] if cut >= 0 else "."
         resolved = known.get(word)
         if resolved is None:
-            resolved = known[word] = canonical(word, base)
-            if len(known) > MAX_PATHS:
+            if len(known) >= MAX_PATHS:
                 raise BadEvent(f"the command names more than {MAX_PATHS} paths")
+            steps += word.count("/")
+            resolved = "" if steps > MAX_STEPS else canonical(word, base)
+            known[word] = resolved
         found.append(resolved)
+        if steps + len(found) > MAX_STEPS:
+            raise BadEvent(f"the paths of the command have more than {MAX_STEPS} steps")
     return found
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from cupcake.engine.errors import BadEvent
+from cupcake.engine.preprocess.event import enrich_event
 from cupcake.engine.preprocess.paths import affected_folders, canonical, is_link, split_words
 
 
@@ -100,3 +102,32 @@ def test_a_command_with_too_many_paths_is_refused(monkeypatch: pytest.MonkeyPatc
     assert len(affected_folders("rm /a /b /c", "/")) == 3
     with pytest.raises(BadEvent, match="more than 3 paths"):
         affected_folders("rm /a /b /c /d", "/")
+
+
+def test_what_a_hostile_command_can_cost_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look at the disk is counted; there is none for a path that no system call takes."""
+    looks = 0
+    real = os.lstat
+
+    def lstat(path: object) -> os.stat_result:
+        nonlocal looks
+        looks += 1
+        return real(path)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("posixpath.os.lstat", lstat)
+    assert canonical("a/" * 3000 + "../b", str(tmp_path)) == f"{tmp_path}/{'a/' * 2999}b"
+    assert looks == 0
+    for command in (
+        "rm " + " ".join(f"/{n}" + "/a" * 1900 for n in range(2000)),
+        "rm" + " /x" * 500_000,
+        "rm" + " \\\\" * 500_000,
+    ):
+        with pytest.raises(BadEvent, match="more than 65536 steps"):
+            affected_folders(command, str(tmp_path))
+    edits = [{"file_path": f"/{n}" + "/a" * 1900} for n in range(2000)]
+    with pytest.raises(BadEvent, match="more than 65536 steps"):
+        enrich_event("claude", {"tool_name": "MultiEdit", "tool_input": {"edits": edits}}, "/")
+    assert looks < 70_000
+    assert affected_folders("rm" + " /x" * 5000, "/") == ["/x"] * 5000
