@@ -41,8 +41,10 @@ SAME_NAME_MAX = 1_000_000  # pairs of fields with the same name
 
 _PUNCTUATION = re.compile(r"'([!$&()\[\]{}.:=@|]+)'")
 _WITHOUT_TEXT = re.compile(r"(Expected [^\"].*, found [A-Za-z]+) \".*", re.DOTALL)
-_SYNTAX = ("Unexpected ", "Expected ")
-_LEXICAL = ("Unexpected character", "Unexpected single quote", "Expected a valid")
+_LEXICAL = (
+    *("Cannot parse", "Expected a valid", "Invalid ", "Name '", "Unexpected character"),
+    *("Unexpected single quote", "Unterminated "),
+)
 _EMPTY_BLOCK = re.compile(r"[({][\s,]*\Z")
 
 # Known to OPA's library and not to ours.
@@ -78,9 +80,7 @@ def _at(message: str, line: int, column: int) -> str:
 def _syntax_message(error: GraphQLSyntaxError, text: str) -> str:
     """The words that OPA's parser has for it."""
     message = error.message.removeprefix("Syntax Error: ").removesuffix(".")
-    if not message.startswith(_SYNTAX) or message.startswith(_LEXICAL):
-        if "too many" in message or "token" in message.lower():
-            return message
+    if message.startswith(_LEXICAL):
         return "Unexpected <Invalid>"
     if message.endswith(("found '}'", "found ')'")) and error.positions:
         at = next(iter(error.positions))

@@ -1,7 +1,6 @@
 """The keywords of JSON Schema as OPA's library judges them, for `schemas.py`: their errors, in its words and order.
 
-The validator comes from the `jsonschema` library and is handed in; patterns run on our own linear
-matcher, not on Python's.
+The validator comes from the `jsonschema` library and is handed in, and so is the matcher of patterns.
 """
 
 from __future__ import annotations
@@ -9,16 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
+from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from jsonschema.exceptions import ValidationError
 
-from cupcake.engine.builtins.host.automaton import TooMuchWorkError, search
 from cupcake.engine.builtins.host.documents import one_line
 from cupcake.engine.builtins.host.schema_formats import FORMATS
-from cupcake.engine.regex.errors import RegexError
+
+EXPONENT_MAX = 4000
 
 Found = Iterator[ValidationError]
+Matcher = Callable[[str, str], bool]  # of a pattern anywhere in a text
 Keyword = Callable[[Any, Any, Any, Any], Iterable[ValidationError] | None]
 
 
@@ -45,15 +47,6 @@ def _kind(value: Any) -> str:
 
 def _error(kind: str, text: str, **details: Any) -> ValidationError:
     return ValidationError(text, validator=kind, **details)
-
-
-def _matches(pattern: str, text: str) -> bool:
-    try:
-        return search(pattern, text)
-    except RegexError as error:
-        raise SchemaProblemError(f"Invalid regex pattern '{pattern}': {error}") from None
-    except TooMuchWorkError as error:
-        raise SchemaProblemError(str(error)) from None
 
 
 def _type(validator: Any, wanted: Any, instance: Any, schema: Any) -> Found:
@@ -147,8 +140,8 @@ def _format(validator: Any, wanted: Any, instance: Any, schema: Any) -> Found:
         yield _error("format", f"Does not match format '{wanted}'")
 
 
-def _pattern(validator: Any, pattern: Any, instance: Any, schema: Any) -> Found:
-    if isinstance(instance, str) and not _matches(pattern, instance):
+def _pattern(match: Matcher, validator: Any, pattern: Any, instance: Any, schema: Any) -> Found:
+    if isinstance(instance, str) and not match(pattern, instance):
         yield _error("pattern", f"Does not match pattern '{pattern}'")
 
 
@@ -167,20 +160,24 @@ def _properties(validator: Any, members: Any, instance: Any, schema: Any) -> Fou
                 yield from _member(validator, instance[name], member, name)
 
 
-def _pattern_properties(validator: Any, members: Any, instance: Any, schema: Any) -> Found:
+def _pattern_properties(
+    match: Matcher, validator: Any, members: Any, instance: Any, schema: Any
+) -> Found:
     if isinstance(instance, dict):
         for pattern, member in members.items():
             for name, value in instance.items():
-                if _matches(pattern, name):
+                if match(pattern, name):
                     yield from _member(validator, value, member, name)
 
 
-def _additional_properties(validator: Any, member: Any, instance: Any, schema: Any) -> Found:
+def _additional_properties(
+    match: Matcher, validator: Any, member: Any, instance: Any, schema: Any
+) -> Found:
     if not isinstance(instance, dict):
         return
     known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
     for name, value in sorted(instance.items()):
-        if name in known or any(_matches(pattern, name) for pattern in patterns):
+        if name in known or any(match(pattern, name) for pattern in patterns):
             continue
         if member is False:
             text = f"Additional property {name} is not allowed"
@@ -241,6 +238,17 @@ def _limit(
     return check
 
 
+def _compare(left: Any, right: Any) -> int:
+    return int(left > right) - int(left < right)
+
+
+def _is_no_multiple(number: Any, of: Any) -> bool:
+    for value in (number, of):
+        if isinstance(value, Decimal) and abs(value.adjusted()) > EXPONENT_MAX:
+            raise SchemaProblemError("a number is too large for multipleOf")
+    return Fraction(number) % Fraction(of) != 0
+
+
 def _bound(kind: str, sign: int) -> tuple[Keyword, Keyword]:
     """`minimum` (sign 1) or `maximum` (-1) and its exclusive twin, which is a boolean in draft 4."""
     word, strict = ("greater", "gt") if sign > 0 else ("less", "lt")
@@ -251,14 +259,14 @@ def _bound(kind: str, sign: int) -> tuple[Keyword, Keyword]:
             return
         if schema.get(twin) is True:
             yield from exclusive(validator, limit, instance, schema)
-        elif (instance - limit) * sign < 0:
+        elif _compare(instance, limit) == -sign:
             text = f"Must be {word} than or equal to {_shown(limit)}"
             yield _error(f"number_{strict}e", text)
 
     def exclusive(validator: Any, limit: Any, instance: Any, schema: Any) -> Found:
         if isinstance(instance, bool) or not isinstance(instance, int | Decimal):
             return
-        if not isinstance(limit, bool) and (instance - limit) * sign <= 0:
+        if not isinstance(limit, bool) and _compare(instance, limit) != sign:
             yield _error(f"number_{strict}", f"Must be {word} than {_shown(limit)}")
 
     return inclusive, exclusive
@@ -267,7 +275,7 @@ def _bound(kind: str, sign: int) -> tuple[Keyword, Keyword]:
 _NUMBER = (int, Decimal)
 _MINIMUM, _EXCLUSIVE_MINIMUM = _bound("minimum", 1)
 _MAXIMUM, _EXCLUSIVE_MAXIMUM = _bound("maximum", -1)
-KEYWORDS: tuple[tuple[str, Keyword], ...] = (
+_KEYWORDS: tuple[tuple[str, Keyword], ...] = (
     ("type", _type),
     ("anyOf", _any_of),
     ("oneOf", _one_of),
@@ -278,10 +286,7 @@ KEYWORDS: tuple[tuple[str, Keyword], ...] = (
     ("const", _const),
     ("enum", _enum),
     ("format", _format),
-    ("pattern", _pattern),
     ("properties", _properties),
-    ("patternProperties", _pattern_properties),
-    ("additionalProperties", _additional_properties),
     ("propertyNames", _property_names),
     ("contains", _contains),
     ("uniqueItems", _unique_items),
@@ -290,7 +295,7 @@ KEYWORDS: tuple[tuple[str, Keyword], ...] = (
     ("exclusiveMinimum", _EXCLUSIVE_MINIMUM),
     ("maximum", _MAXIMUM),
     ("exclusiveMaximum", _EXCLUSIVE_MAXIMUM),
-    ("multipleOf", _limit("multiple_of", "Must be a multiple of {}", _NUMBER, lambda n, m: n % m)),
+    ("multipleOf", _limit("multiple_of", "Must be a multiple of {}", _NUMBER, _is_no_multiple)),
     (
         "minLength",
         _limit(
@@ -346,6 +351,16 @@ KEYWORDS: tuple[tuple[str, Keyword], ...] = (
         ),
     ),
 )
+
+
+def keywords(match: Matcher) -> dict[str, Keyword]:
+    """Every keyword that is judged here, by name."""
+    return {
+        **dict(_KEYWORDS),
+        "pattern": partial(_pattern, match),
+        "patternProperties": partial(_pattern_properties, match),
+        "additionalProperties": partial(_additional_properties, match),
+    }
 
 
 def _key(value: Any) -> str:

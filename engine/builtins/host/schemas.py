@@ -17,19 +17,21 @@ from jsonschema.exceptions import SchemaError, ValidationError, best_match
 from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
 from referencing.exceptions import Unresolvable
 
-from cupcake.engine.builtins.host.automaton import check_pattern
+from cupcake.engine.builtins.host.automaton import TooMuchWorkError, check_pattern, cost, search
 from cupcake.engine.builtins.host.documents import one_line
 from cupcake.engine.builtins.host.operands import failed
 from cupcake.engine.builtins.host.schema_keywords import (
-    KEYWORDS,
+    EXPONENT_MAX,
     Keyword,
     SchemaProblemError,
+    keywords,
 )
 from cupcake.engine.builtins.host.tokens import json_value
 from cupcake.engine.builtins.values import RegoObject, Value
 from cupcake.engine.regex.errors import RegexError
 
-STEPS_MAX = 300_000  # keywords applied
+STEPS_MAX = 100_000  # keywords applied
+MATCH_STEPS = 100  # of the matcher count as one of them
 ERRORS_MAX = 1_000
 
 _TYPES = ("array", "boolean", "integer", "number", "null", "object", "string")
@@ -83,10 +85,20 @@ def _plain(value: Any) -> Any:
 class _Budget:
     left: int = STEPS_MAX
 
-    def spend(self) -> None:
-        self.left -= 1
+    def spend(self, steps: int = 1) -> None:
+        self.left -= steps
         if self.left < 0:
             raise SchemaProblemError("the schema asks for too much work on this document")
+
+    def match(self, pattern: str, text: str) -> bool:
+        """Whether the pattern matches anywhere in the text."""
+        try:
+            self.spend(cost(pattern, text) // MATCH_STEPS)
+            return search(pattern, text)
+        except RegexError as error:
+            raise SchemaProblemError(f"Invalid regex pattern '{pattern}': {error}") from None
+        except TooMuchWorkError as error:
+            raise SchemaProblemError(str(error)) from None
 
 
 def _counted(keyword: Keyword, budget: _Budget) -> Keyword:
@@ -134,15 +146,15 @@ def _validator(schema: Any) -> Any:
     """A validator that resolves nothing outside of the schema; its work is bounded."""
     budget = _Budget()
     base = _draft(schema)
-    own = dict(KEYWORDS)
-    keywords: dict[str, Any] = {
+    own = keywords(budget.match)
+    checks: dict[str, Any] = {
         k: _counted(own.get(k, f), budget) for k, f in base.VALIDATORS.items()
     }
     if base is not Draft7Validator:
-        keywords |= {k: _counted(f, budget) for k, f in own.items()}
+        checks |= {k: _counted(f, budget) for k, f in own.items()}
     made = validators.create(
         meta_schema=base.META_SCHEMA,
-        validators=keywords,
+        validators=checks,
         type_checker=base.TYPE_CHECKER,
         id_of=base.ID_OF,
         applicable_validators=_in_order,
