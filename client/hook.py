@@ -77,11 +77,24 @@ def project_root(policy_dir: str | None) -> str:
                 or cwd
             )
         return cwd
+    if not policy_dir:
+        raise Trouble("input", "--policy-dir is empty")
     path = policy_dir.rstrip("/") or "/"
     if not path.startswith("/"):
         while path.startswith("./"):
             path = path[2:].lstrip("/")
         path = cwd if path in ("", ".") else f"{cwd}/{path}"
+    if (
+        path.startswith("/proc/")
+        or "//" in path
+        or "/./" in path
+        or "/../" in path
+        or path.endswith(("/.", "/.."))
+    ):
+        # Seldom, so it may cost an import: the daemon takes one spelling only, and has a /proc/self of its own.
+        from os.path import realpath
+
+        path = realpath(path)
     head, _, tail = path.rpartition("/")
     if tail == ".cupcake":
         return head or "/"

@@ -59,11 +59,9 @@ def main(argv: list[str]) -> int:
             None, f"Cupcake could not decide, so the action is blocked: {trouble.message}."
         )
     try:
-        from cupcake.daemon.embedded import load_evaluator
+        from cupcake.daemon.embedded import load_root
 
-        answer = load_evaluator(hook.project_root(options.policy_dir)).answer(
-            options.harness, event
-        )
+        answer = load_root(hook.project_root(options.policy_dir)).answer(options.harness, event)
     except Exception as error:
         return block(event, f"Cupcake could not decide, so the action is blocked: {error}")
     if answer.stderr:

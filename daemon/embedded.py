@@ -44,8 +44,14 @@ def global_directory() -> Path | None:
 
 
 def load_evaluator(path: str | os.PathLike[str]) -> Evaluator:
-    """Reads, verifies, compiles the project at `path`. Raises EngineError or TrustError, with place and remedy."""
-    root = resolve_project(Path(path).expanduser())
+    """`load_root` for the project that `path` stands for (the folder, its `.cupcake`, or a folder beside that)."""
+    return load_root(resolve_project(Path(path).expanduser()))
+
+
+def load_root(root: str | os.PathLike[str]) -> Evaluator:
+    """Reads, verifies, compiles the project at `root`, and never another one that lies above it.
+
+    Raises EngineError or Untrusted, with place and remedy."""
     sources = read_sources(root, global_dir=global_directory())
     sources = replace(sources, trusted=verify_trust(sources, store.state_dir()))
     return Evaluator(compile_project(sources), cache_dir=module_cache())
@@ -148,7 +154,7 @@ class EmbeddedAnswers:
         with self._lock:
             evaluator = self._evaluators.get(request.root)
             if evaluator is None:
-                evaluator = self._evaluators[request.root] = load_evaluator(request.root)
+                evaluator = self._evaluators[request.root] = load_root(request.root)
         started = time.perf_counter_ns()
         answer = evaluator.answer(request.harness, request.event)
         return m.Answer(

@@ -480,3 +480,29 @@ def test_nobody_is_told_to_lock_a_folder_that_all_share(
     finally:
         folder.chmod(0o700)
     assert remedy in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("A", "A"), ("./A", "A"), ("A/", "A"), ("A/.cupcake", "A"), ("A/policies", "A"), ("L", "L"),
+        ("B/../A", "A"), ("../r/A", "A"), ("A/./", "A"), ("A//.cupcake//", "A"), ("L/../B/.cupcake", "B"),
+        ("A/../.", "."), ("far/../A", "elsewhere/A"),
+    ],
+)  # fmt: skip
+def test_every_spelling_names_the_project_that_the_kernel_means(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, expected: str
+) -> None:
+    root = tmp_path.resolve() / "r"
+    for name in ("A", "B", ".", "elsewhere/A", "elsewhere/deep"):
+        (root / name / ".cupcake").mkdir(parents=True)
+    (root / "L").symlink_to("A")
+    (root / "far").symlink_to("elsewhere/deep")
+    monkeypatch.chdir(root)
+    assert hook.project_root(given) == str(root / expected)
+    assert hook.project_root(f"{root}/{given}") == str(root / expected)
+
+
+def test_an_empty_policy_dir_blocks(folder: Path) -> None:
+    done = run_hook(folder, json.dumps(PRE_TOOL_USE).encode(), *HOOK_ARGUMENTS, "--policy-dir", "")
+    assert b'"permissionDecision":"deny"' in done.stdout
