@@ -50,6 +50,16 @@ WARNED = [
     ),
     (P + "a.rego", head("cupcake.policies.a", "{}"), 2, "routed for no event"),
     (P + "a.rego", head("other.a"), 2, "outside of cupcake.policies"),
+    (P + "a.rego", head("cupcake.policiesx.a"), 2, "outside of cupcake.policies"),
+    (
+        P + "a.rego",
+        head(
+            "cupcake.policies.a",
+            '{required_events: ["PreToolUse"], required_tools: ["Bash|Write"]}',
+        ),
+        2,
+        "`Bash|Write` is no tool's name",
+    ),
     (
         P + "a.rego",
         head("cupcake.policies.a", '{required_events: ["Stop"], required_signals: ["gone"]}'),
