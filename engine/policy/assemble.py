@@ -261,6 +261,16 @@ def _take(
                 )
             )
             return
+        if "/system/" not in file.path and _EVALUATE.search(text):
+            findings.warnings.append(
+                _at(
+                    file,
+                    head.package_row,
+                    "a policy file defines `evaluate` of the system: it alone says what counts as a decision",
+                    "if that is meant, move it into .cupcake/system/",
+                    code="policy_warning",
+                )
+            )
         _keep(file.path, text, head, layer, collected)
         return
     if head.routing is None:

@@ -53,6 +53,12 @@ WARNED = [
     (P + "a.rego", head("cupcake.policiesx.a"), 2, "outside of cupcake.policies"),
     (
         P + "a.rego",
+        "package cupcake.system\nevaluate := {}\n",
+        1,
+        "defines `evaluate` of the system",
+    ),
+    (
+        P + "a.rego",
         head(
             "cupcake.policies.a",
             '{required_events: ["PreToolUse"], required_tools: ["Bash|Write"]}',
