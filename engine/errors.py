@@ -80,5 +80,9 @@ class BuildFailed(EngineError):
         super().__init__("\n".join(d.render() for d in diagnostics))
 
 
+class OpaError(EngineError):
+    """The OPA executable cannot be had or used. The message says why and what to do about it."""
+
+
 class BadEvent(EngineError):
     """An event that cannot be judged: not one JSON object, too large, ambiguous. The message says why."""

@@ -14,6 +14,7 @@ COMMANDS = {
     "daemon": ("cupcake.daemon.cli", "start, stop, status, reload the daemon"),
     "status": ("cupcake.daemon.cli", "what the daemon is doing, and what is wrong"),
     "rego": ("cupcake.engine.cli", "eval, test, check, build, plan: Rego on its own"),
+    "opa": ("cupcake.engine.cli.opa", "install, path, verify: the OPA executable, if you want it"),
     "trust": ("cupcake.trust.cli", "init, update, verify: trust only files that you signed"),
     "version": ("", "print the version"),
 }

@@ -9,39 +9,34 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cupcake.engine.cli import build, check, evaluate, plan, test
 from cupcake.engine.cli.files import LoadProblem
 from cupcake.engine.cli.options import FAILED, NO, UsageError, common
 from cupcake.engine.cli.output import diagnostic_json, errors_json, evaluation_error_json
 from cupcake.engine.errors import CompileErrors, Diagnostic, EngineError, EvaluationError
 
-_COMMANDS = {
-    "eval": evaluate.run,
-    "test": test.run,
-    "check": check.run,
-    "build": build.run,
-    "plan": plan.run,
-}
-
 
 def main(argv: list[str]) -> int:
     """`argv` starts with the word `rego`. Returns the exit code."""
+    # Not above: `cupcake opa` lives in this package too, and needs no compiler.
+    from cupcake.engine.cli import build, check, evaluate, plan, test
+
+    modules = {"eval": evaluate, "test": test, "check": check, "build": build, "plan": plan}
     parser = argparse.ArgumentParser(
         prog="cupcake rego",
         description="Rego on its own: no daemon, no OPA. The flags are those of `opa`.",
         epilog="`cupcake rego COMMAND --help` explains one, and its exit codes.",
     )
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="|".join(_COMMANDS), title="commands"
+        dest="command", required=True, metavar="|".join(modules), title="commands"
     )
     shared = common()
-    for module in (evaluate, test, check, build, plan):
+    for module in modules.values():
         module.add(commands, shared)
     options = parser.parse_args(argv[1:])
     # What `opa` answers when the command could not be done at all.
     failed = FAILED if options.command == "eval" else NO
     try:
-        return _COMMANDS[options.command](options)
+        return modules[options.command].run(options)
     except UsageError as error:
         print(f"cupcake rego {options.command}: {error}", file=sys.stderr)
         return FAILED

@@ -9,15 +9,16 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cupcake.engine.cli.options import DONE, FAILED, UsageError, load_given, parse_all, version_of
 from cupcake.engine.cli.output import dump, evaluation_error_json
 from cupcake.engine.errors import EngineError
-from cupcake.engine.testing.coverage import Coverage
-from cupcake.engine.testing.explain import Failure
-from cupcake.engine.testing.runner import CaseResult, TestResult, compile_tests
-from cupcake.engine.vm import Limits
+
+if TYPE_CHECKING:
+    from cupcake.engine.testing.coverage import Coverage
+    from cupcake.engine.testing.explain import Failure
+    from cupcake.engine.testing.runner import CaseResult, TestResult
 
 _RULE = "-" * 80
 _LONGEST = 200
@@ -110,6 +111,9 @@ def _stamps(paths: Sequence[str]) -> dict[str, tuple[int, int]]:
 
 def run_once(options: argparse.Namespace) -> int:
     """Runs the tests and prints the report."""
+    from cupcake.engine.testing.runner import compile_tests
+    from cupcake.engine.vm import Limits
+
     loaded = load_given(options)
     measured = options.coverage or options.threshold is not None
     suite = compile_tests(
@@ -271,6 +275,8 @@ def _failure_lines(failure: Failure, sources: Mapping[str, str]) -> list[str]:
             indent += "  "
         width = max((len(p.text) for p in parts), default=0)
         lines += [f"{indent}{p.text.ljust(width)} = {_values(p.values)}" for p in parts]
+    if failure.items:
+        lines.append(f"      its body does not hold for {_values(failure.items)}")
     return lines
 
 

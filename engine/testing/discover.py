@@ -80,11 +80,16 @@ def _test(
         ".".join(names),
         (*package, *names),
         rule.loc,
-        len(rule.head.ref.terms) - len(names),
+        _cases(rule.head.ref.terms[len(names) :]),
         todo,
         problem,
     )
     return test, rule
+
+
+def _cases(operands: tuple[ast.Term, ...]) -> int:
+    """As in `opa test`, a rule names cases only when its operands are not all constant."""
+    return 0 if all(isinstance(t, ast.String) for t in operands) else len(operands)
 
 
 def _rename(rule: ast.Rule, position: int, name: str) -> ast.Rule:

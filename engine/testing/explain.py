@@ -6,13 +6,13 @@ solution ends with the expression that failed. It only looks; the test's result 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import CheckedQuery
-from cupcake.engine.rego.safety import body_uses, plain_vars, term_uses, Uses
+from cupcake.engine.rego.safety import Uses, body_uses, plain_vars, term_uses
 
 #: Evaluates a query of the checked form; one dict a solution.
 Ask: TypeAlias = Callable[[CheckedQuery], list[dict[str, Any]]]
@@ -33,12 +33,14 @@ class PartValue:
 @dataclass(frozen=True, slots=True)
 class Failure:
     """The failing expression. `parts` has one list for each of the first solutions of what stands before it; `total` is
-    how many there are. `note` says what else is known."""
+    how many there are. `note` says what else is known; `items` are
+    those for which the body of a failing `every` does not hold."""
 
     loc: ast.Location
     parts: tuple[tuple[PartValue, ...], ...] = ()
     total: int = 1
     note: str = ""
+    items: tuple[Any, ...] = ()
 
 
 def explain(rule: ast.Rule, ask: Ask, sources: Mapping[str, str]) -> Failure:
@@ -61,22 +63,47 @@ def explain(rule: ast.Rule, ask: Ask, sources: Mapping[str, str]) -> Failure:
 def case_names(rule: ast.Rule, count: int, ask: Ask) -> list[list[Any]]:
     """The operands after the name of a `test_x[note]` rule, as far as the body gets them."""
     terms = rule.head.ref.terms[-count:]
+    probe = ast.Var(_PROBE.format(0))
+    expr = ast.Expr(ast.Unify(probe, ast.Array(terms)), generated=True)
+    body = (*rule.body[: _binding_size(rule, terms)], expr)
+    found: list[list[Any]] = []
+    for solution in ask(CheckedQuery(body, (("names", probe),))):
+        if solution["names"] not in found:
+            found.append(solution["names"])
+    return found
+
+
+def pinned(rule: ast.Rule, count: int, operands: Sequence[Any]) -> ast.Rule:
+    """The rule, for one case only. Operands are scalars of JSON; others leave the rule as it is."""
+    terms = rule.head.ref.terms[-count:]
+    size = _binding_size(rule, terms)
+    pins: list[ast.Expr] = []
+    for term, operand in zip(terms, operands, strict=True):
+        constant: ast.Term
+        match operand:
+            case bool():
+                constant = ast.Boolean(operand)
+            case str():
+                constant = ast.String(operand)
+            case int() | float():
+                constant = ast.Number(repr(operand))
+            case _:
+                return rule
+        pins.append(ast.Expr(ast.Unify(term, constant), generated=True))
+    return replace(rule, body=(*rule.body[:size], *pins, *rule.body[size:]), else_=None)
+
+
+def _binding_size(rule: ast.Rule, terms: Sequence[ast.Term]) -> int:
+    """How much of the body it takes to bind the variables of `terms`."""
     needed: set[str] = set()
     for term in terms:
         needed |= set(plain_vars(term))
-    for size in range(len(rule.body) + 1):
+    for size in range(len(rule.body)):
         bound = Uses()
         body_uses(tuple(e for e in rule.body[:size] if not e.negated), bound)
         if needed <= set(bound.plain):
-            probe = ast.Var(_PROBE.format(0))
-            expr = ast.Expr(ast.Unify(probe, ast.Array(terms)), generated=True)
-            query = CheckedQuery((*rule.body[:size], expr), (("names", probe),))
-            found: list[list[Any]] = []
-            for solution in ask(query):
-                if solution["names"] not in found:
-                    found.append(solution["names"])
-            return found
-    return []
+            return size
+    return len(rule.body)
 
 
 def _failure(before: ast.Body, failing: ast.Expr, ask: Ask, sources: Mapping[str, str]) -> Failure:
@@ -103,12 +130,8 @@ def _failure(before: ast.Body, failing: ast.Expr, ask: Ask, sources: Mapping[str
         )
         for solution in solutions[:_SHOWN]
     )
-    note = ""
-    if item is not None and solutions and solutions[0]["item"]:
-        from cupcake.engine.cli.output import dump
-
-        note = f"it does not hold for {dump(solutions[0]['item'][0])}"
-    return Failure(failing.loc, lists, len(solutions), note)
+    items = tuple(solutions[0]["item"]) if item is not None and solutions else ()
+    return Failure(failing.loc, lists, len(solutions), items=items)
 
 
 def _probe(
@@ -184,8 +207,7 @@ def _can_stand(term: ast.Term, known: set[str]) -> bool:
     """Whether the term can be evaluated where its expression stands: a variable that is bound, or refs that bind."""
     if isinstance(term, ast.Ref):
         return all(
-            isinstance(operand, ast.Var) or _can_stand(operand, known)
-            for operand in term.terms[1:]
+            isinstance(operand, ast.Var) or _can_stand(operand, known) for operand in term.terms[1:]
         ) and (not isinstance(term.terms[0], ast.Var) or _can_stand(term.terms[0], known))
     uses = Uses()
     term_uses(term, uses)

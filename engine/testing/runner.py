@@ -17,7 +17,7 @@ from cupcake.engine.rego.checked import Checked, CheckedQuery
 from cupcake.engine.rego.compile import check
 from cupcake.engine.testing.coverage import REACHED, Coverage, Reached, instrument, report
 from cupcake.engine.testing.discover import TestCase, find_tests
-from cupcake.engine.testing.explain import Failure, case_names, explain
+from cupcake.engine.testing.explain import Failure, case_names, explain, pinned
 from cupcake.engine.vm import Limits, Policy, load
 from cupcake.engine.vm.policy import UNDEFINED
 from cupcake.engine.wasm.assemble import assemble
@@ -92,18 +92,42 @@ class Suite:
             return TestResult(test, error=error, duration_ns=took)
 
     def _judge(self, test: TestCase, value: Any, took: int, explained: bool) -> TestResult:
-        rule = self._checked.rules[test.path].rules[0]
+        rule = self._rule(test)
         if test.cases and rule.head.key is None:
             names = case_names(rule, test.cases, self._ask)
             cases = _cases(names, value if isinstance(value, dict) else {})
             passed = bool(cases) and all(case.passed for case in cases)
-            return TestResult(test, passed, value=value, cases=cases, duration_ns=took)
+            failure = None
+            if explained and not passed:
+                failure = self._case_failure(rule, test.cases, names, value)
+            return TestResult(
+                test, passed, failure=failure, value=value, cases=cases, duration_ns=took
+            )
         if value is True:
             return TestResult(test, True, duration_ns=took)
         failure = None
         if value is UNDEFINED and explained:
             failure = explain(rule, self._ask, self.sources)
         return TestResult(test, value=value, failure=failure, duration_ns=took)
+
+    def _case_failure(
+        self, rule: ast.Rule, count: int, names: list[list[Any]], value: Any
+    ) -> Failure | None:
+        """Why the first case that failed did, when its body stops."""
+        for operands in names:
+            found = value
+            for operand in operands:
+                found = found.get(_name(operand)) if isinstance(found, dict) else None
+            if found is None:
+                return explain(pinned(rule, count, operands), self._ask, self.sources)
+        return None
+
+    def _rule(self, test: TestCase) -> ast.Rule:
+        size = len(test.path)
+        for path, group in self._checked.rules.items():
+            if path[:size] == test.path and group.rules:
+                return group.rules[0]
+        raise KeyError(test.full_name)
 
     def _ask(self, query: CheckedQuery) -> list[dict[str, Any]]:
         artifact = assemble(plan(self._checked, (), self._data, query=query))

@@ -22,7 +22,7 @@ def cupcake(*arguments: str) -> tuple[int, str, str]:
 def test_help_lists_every_command() -> None:
     code, out, _ = cupcake("--help")
     assert code == 0
-    for word in ("eval", "init", "demo", "daemon", "status", "rego", "trust", "version"):
+    for word in ("eval", "init", "demo", "daemon", "status", "rego", "opa", "trust", "version"):
         assert word in out
 
 
@@ -35,7 +35,7 @@ def test_a_misspelt_command_gets_a_suggestion() -> None:
     assert (code, "Did you mean `status`?" in err) == (2, True)
 
 
-@pytest.mark.parametrize("word", ["eval", "init", "demo", "daemon", "status", "rego", "trust"])
+@pytest.mark.parametrize("word", ["eval", "init", "demo", "daemon", "status", "rego", "opa", "trust"])
 def test_each_command_explains_itself(word: str) -> None:
     code, out, err = cupcake(word, "--help")
     assert code == 0, err
