@@ -7,7 +7,8 @@ from pathlib import Path
 from cupcake.engine.compiled import CompiledProject, load_compiled
 from cupcake.engine.errors import BuildFailed, EngineError, ProjectError
 from cupcake.engine.evaluate import Evaluator, compile_project, failure_answer
-from cupcake.engine.policy.discovery import read_sources
+from cupcake.engine.library.scaffold import project_files
+from cupcake.engine.policy.discovery import ProjectSources, SourceFile, read_sources
 
 __all__ = [
     "BuildFailed",
@@ -27,7 +28,7 @@ _HARMLESS = (
     b'{"hook_event_name":"PreToolUse","session_id":"canary","transcript_path":"","cwd":"/",'
     b'"tool_name":"Bash","tool_input":{"command":"true"}}'
 )
-_WARM_UP = "package warm\n\nimport rego.v1\n\ndeny contains d if {\n\tinput.x\n\td := {}\n}\n"
+_ROUNDS = 3
 
 
 def patience(compiled: CompiledProject) -> float:
@@ -51,11 +52,17 @@ def canary(compiled: CompiledProject, cache_dir: Path) -> None:
 
 
 def warm_up(cache_dir: Path) -> None:
-    """For a builder that waits: import the compiler and the VM and go through them once, so that a build starts hot."""
-    from cupcake.engine import vm
-    from cupcake.engine.api import compile_policy
-    from cupcake.engine.policy import assemble
-
-    assert assemble
-    artifact = compile_policy({"warm.rego": _WARM_UP}, entrypoints=("warm/deny",))
-    vm.load(artifact, cache_dir=cache_dir)
+    """For a builder that waits: build a small project of our own a few times. A first build in a fresh interpreter takes
+    three times as long as the second: imports, tables that are made on first use, bytecode not yet specialised."""
+    files = sorted(project_files("claude").items())
+    for round_ in range(_ROUNDS):
+        sources = ProjectSources(
+            "/warm-up",
+            tuple(
+                SourceFile(f".cupcake/{name}", f"{text}\n# {round_}\n".encode())
+                for name, text in files
+            ),
+            policy_folders=(".cupcake/policies/claude",),
+        )
+        compiled = compile_project(sources)
+    canary(compiled, cache_dir)

@@ -280,6 +280,10 @@ class Evaluator:
         return _Judged(final, tuple(warnings), matched, timings)
 
 
+# What the stock entrypoint gives when no policy has anything to say: most events, so not worth parsing.
+_NOTHING = b'[{"result":{"add_context":[],"asks":[],"blocks":[],"denials":[],"halts":[],"modifications":[]}}]'
+
+
 class _LoadedLayer:
     """A layer with its module loaded and its look-ups made."""
 
@@ -378,6 +382,8 @@ class _LoadedLayer:
         return list(needed)
 
     def _read(self, raw: bytes) -> DecisionSet:
+        if raw == _NOTHING:
+            return DecisionSet()
         try:
             results = json.loads(raw)
         except (ValueError, RecursionError):
