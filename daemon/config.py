@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,6 +100,14 @@ def _directory(environment: Mapping[str, str], service: str, xdg: str, fallback:
     return Path(environment.get("HOME", "/")) / fallback / "cupcake"
 
 
+def global_directory(environment: Mapping[str, str]) -> Path:
+    """The user's global policy layer, where Cupcake in Rust looks for it. It need not exist."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "cupcake"
+    named = environment.get("XDG_CONFIG_HOME", "")
+    return (Path(named) if os.path.isabs(named) else Path.home() / ".config") / "cupcake"
+
+
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="cupcaked", description="Serve policy decisions to the hooks of AI coding agents."
@@ -113,7 +122,10 @@ def parser() -> argparse.ArgumentParser:
         "--state-dir", help="trust keys and last generations (default: XDG_STATE_HOME)"
     )
     made.add_argument("--cache-dir", help="compiled policies (default: XDG_CACHE_HOME)")
-    made.add_argument("--global-dir", help="the global policy layer's folder")
+    made.add_argument(
+        "--global-dir",
+        help="the global policy layer's folder (default: the user's, ~/.config/cupcake)",
+    )
     made.add_argument("--log-file", help="append JSON lines here (default: standard error)")
     made.add_argument(
         "--queue", type=int, default=1024, help="requests that may wait, more are refused"
@@ -152,7 +164,9 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
         queue_bound=given.queue,
         idle_exit=given.idle_exit * 60.0,
         group=given.group,
-        global_dir=_absolute(Path(given.global_dir)) if given.global_dir else None,
+        global_dir=_absolute(
+            Path(given.global_dir) if given.global_dir else global_directory(environment)
+        ),
         log_file=_absolute(Path(given.log_file)) if given.log_file else None,
         verbose=given.verbose,
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from cupcake.client import aio, sync
 from cupcake.client import messages as m
 from cupcake.client.sync import OnUnavailable
 from cupcake.daemon.builder import verify_trust
+from cupcake.daemon.config import global_directory
 from cupcake.engine.errors import EngineError
 from cupcake.engine.evaluate import Evaluator, compile_project
 from cupcake.engine.policy.discovery import read_sources, resolve_project
@@ -34,15 +34,6 @@ def module_cache() -> Path:
     return Path(base) / "cupcake" / "modules"
 
 
-def global_directory() -> Path | None:
-    """The user's global layer, where Cupcake in Rust looks for it; None when there is none."""
-    if sys.platform == "darwin":
-        folder = Path.home() / "Library" / "Application Support" / "cupcake"
-    else:
-        folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "cupcake"
-    return folder if folder.is_dir() else None
-
-
 def load_evaluator(path: str | os.PathLike[str]) -> Evaluator:
     """`load_root` for the project that `path` stands for (the folder, its `.cupcake`, or a folder beside that)."""
     return load_root(resolve_project(Path(path).expanduser()))
@@ -52,7 +43,7 @@ def load_root(root: str | os.PathLike[str]) -> Evaluator:
     """Reads, verifies, compiles the project at `root`, and never another one that lies above it.
 
     Raises EngineError or Untrusted, with place and remedy."""
-    sources = read_sources(root, global_dir=global_directory())
+    sources = read_sources(root, global_dir=global_directory(os.environ))
     sources = replace(sources, trusted=verify_trust(sources, store.state_dir()))
     return Evaluator(compile_project(sources), cache_dir=module_cache())
 
