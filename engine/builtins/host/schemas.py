@@ -31,7 +31,7 @@ from cupcake.engine.builtins.values import RegoObject, Value
 from cupcake.engine.regex.errors import RegexError
 
 STEPS_MAX = 100_000  # keywords applied
-MATCH_STEPS = 100  # of the matcher count as one of them
+MATCH_STEPS = 25  # of the matcher count as one of them
 ERRORS_MAX = 1_000
 
 _TYPES = ("array", "boolean", "integer", "number", "null", "object", "string")
@@ -71,7 +71,7 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if (
         isinstance(value, Decimal)
-        and value.adjusted() < 4000
+        and value.adjusted() < EXPONENT_MAX
         and value == value.to_integral_value()
     ):
         return int(value)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -56,7 +57,7 @@ class _Algorithm:
         try:
             match self.family, key:
                 case (("RS" | "PS"), rsa.RSAPublicKey()):
-                    key.verify(signature, signed, self._padding(), self.hash)
+                    key.verify(signature, signed, self._padding(padding.PSS.AUTO), self.hash)
                 case "ES", ec.EllipticCurvePublicKey() if key.curve.name == self.curve:
                     size = (key.curve.key_size + 7) // 8
                     if len(signature) != 2 * size:
@@ -78,7 +79,7 @@ class _Algorithm:
         """_WrongKeyError if the key does not fit."""
         match self.family, key:
             case (("RS" | "PS"), rsa.RSAPrivateKey()):
-                return key.sign(data, self._padding(), self.hash)
+                return key.sign(data, self._padding(padding.PSS.DIGEST_LENGTH), self.hash)
             case "ES", ec.EllipticCurvePrivateKey() if key.curve.name == self.curve:
                 size = (key.curve.key_size + 7) // 8
                 r, s = utils.decode_dss_signature(key.sign(data, ec.ECDSA(self.hash)))
@@ -89,11 +90,11 @@ class _Algorithm:
                 return self._mac(key, data)
         raise _WrongKeyError
 
-    def _padding(self) -> padding.AsymmetricPadding:
+    def _padding(self, salt: Any) -> padding.AsymmetricPadding:
+        """`salt`: its length for PSS. RFC 7518 wants that of the digest; OPA accepts any."""
         if self.family == "RS":
             return padding.PKCS1v15()
-        # Signers choose the length of the salt; we sign with that of the digest, as RFC 7518 says.
-        return padding.PSS(padding.MGF1(self.hash), padding.PSS.AUTO)
+        return padding.PSS(padding.MGF1(self.hash), salt)
 
     def _mac(self, key: bytes, data: bytes) -> bytes:
         return hmac.digest(key, data, self.hash.name)
