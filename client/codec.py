@@ -5,7 +5,7 @@ It must not do I/O. See PROTOCOL.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgpack
@@ -70,12 +70,14 @@ def decode_body(frame: bytes) -> dict[str, Any]:
 def check_depth(value: object, room: int = m.MAX_DEPTH) -> None:
     """Raises ProtocolError when containers nest deeper than `room` (msgpack itself stops at about 1,000)."""
     if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list):
+        items: Iterable[object] = value.values()
+    elif isinstance(value, list):
+        items = value
+    else:
         return
     if not room:
         raise ProtocolError(f"body is nested deeper than {m.MAX_DEPTH}")
-    for item in value:  # type: ignore[attr-defined]
+    for item in items:
         if item.__class__ is dict or item.__class__ is list:
             check_depth(item, room - 1)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from cupcake.engine.compiled import CompiledProject, load_compiled
 from cupcake.engine.errors import BuildFailed, EngineError, ProjectError
 from cupcake.engine.evaluate import Evaluator, compile_project, failure_answer
+from cupcake.engine.harness.answer import with_notice
 from cupcake.engine.library.scaffold import project_files
 from cupcake.engine.policy.discovery import ProjectSources, SourceFile, read_sources
 
@@ -22,6 +23,7 @@ __all__ = [
     "patience",
     "read_sources",
     "warm_up",
+    "with_notice",
 ]
 
 _HARMLESS = (

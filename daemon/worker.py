@@ -29,6 +29,8 @@ from cupcake.client.errors import ProtocolError
 from cupcake.daemon import wire
 
 _PR_SET_PDEATHSIG = 1
+_TELL_AGAIN = 60.0
+"""Seconds between two answers that tell the user that the last edit is not in effect."""
 
 
 def load_module(name: str) -> ModuleType:
@@ -56,7 +58,7 @@ def die_with_parent(parent: int) -> None:
 class Project:
     """One project in this engine: an evaluator, or the reason why everything is denied."""
 
-    __slots__ = ("evaluator", "failure", "generation", "notices", "patience")
+    __slots__ = ("evaluator", "failure", "generation", "notices", "patience", "tell_at")
 
     def __init__(
         self,
@@ -71,6 +73,8 @@ class Project:
         self.failure = failure
         self.notices = notices
         self.patience = patience
+        self.tell_at = 0.0
+        """When the user is to see `notices` (again) with an answer."""
 
 
 class Worker:
@@ -137,6 +141,9 @@ class Worker:
                 )
             else:
                 answer = project.evaluator.answer(request.harness, request.event)
+                if project.notices and now >= project.tell_at:
+                    answer = self._module.with_notice(answer, "\n".join(project.notices))
+                    project.tell_at = now + _TELL_AGAIN
             body = codec.encode_answer(
                 m.Answer(
                     verdict=answer.verdict,
@@ -183,7 +190,7 @@ class Worker:
             and current.evaluator is not None
             and current.generation == take.generation
         ):
-            current.notices = take.notices
+            current.notices, current.tell_at = take.notices, 0.0
             patience = current.patience
         else:
             try:

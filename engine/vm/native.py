@@ -445,10 +445,10 @@ class Program:
 
     def __del__(self) -> None:
         # Stores are wasmtime's memory, not Python's: a program that was prepared holds up to two.
-        for store, _ in self._spare:
+        for store, _ in getattr(self, "_spare", ()):
             _store_delete(store)
-        self._spare.clear()
-        self._free_retired()
+        if hasattr(self, "_retired"):
+            self._free_retired()
 
 
 def _signed(value: int) -> int:

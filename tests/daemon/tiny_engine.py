@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +166,11 @@ class Evaluator:
 
 def failure_answer(harness: str, event: bytes | None, reason: str) -> HarnessAnswer:
     return _answer("deny", reason)
+
+
+def with_notice(answer: HarnessAnswer, text: str) -> HarnessAnswer:
+    body = {**json.loads(answer.response), "systemMessage": text}
+    return replace(answer, response=json.dumps(body).encode())
 
 
 def _answer(verdict: str, reason: str) -> HarnessAnswer:

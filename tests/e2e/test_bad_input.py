@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 
 from cupcake.client.sync import Client
-from cupcake.daemon.demo import Stage, read_answer, wait_for
+from cupcake.daemon.demo import Stage, hook_program, read_answer, wait_for
 
 MakeProject = Callable[..., Path]
 POLICY = (Path(__file__).parent / "guard.rego").read_text(encoding="utf-8")
@@ -33,7 +32,7 @@ HEADER = POLICY[: POLICY.index("deny contains")]
 def hook(stage: Stage, root: Path, stdin: bytes) -> tuple[str, str]:
     """(decision, reason); exit code 2 counts as a block with stderr as its reason. Any other code fails."""
     result = subprocess.run(
-        [sys.executable, "-m", "cupcake", "eval", "--harness", "claude", "--policy-dir", root, "--socket", stage.socket, "--timeout", "20"],
+        [*hook_program(), "eval", "--harness", "claude", "--policy-dir", root, "--socket", stage.socket, "--timeout", "20"],
         input=stdin, capture_output=True, env=stage.environment, timeout=60, check=False,
     )  # fmt: skip
     assert result.returncode in (0, 2), result
@@ -304,3 +303,41 @@ def test_an_engine_that_is_killed_is_replaced_and_its_work_redone(
             )
             is not None
         )
+
+
+def test_a_global_policy_guards_every_project_and_its_removal_is_an_edit(
+    stage: Stage, make_project: MakeProject
+) -> None:
+    layer = Path(stage.environment["XDG_CONFIG_HOME"]) / "cupcake" / "policies" / "claude"
+    root = make_project()
+    everywhere = event(tool_input={"command": "everywhere"})
+    assert hook(stage, root, everywhere)[0] == "allow"
+    layer.mkdir(parents=True)
+    text = POLICY.replace("cupcake.policies.", "cupcake.global.policies.").replace(
+        '"forbidden"', '"everywhere"'
+    )
+    (layer / "guard.rego").write_text(text)
+    with Client(root, socket=stage.socket, on_unavailable="raise", timeout=20) as client:
+        assert wait_for(lambda: client.evaluate(everywhere).verdict == "deny", 20, 0.05) is not None
+        (layer / "guard.rego").unlink()
+        assert (
+            wait_for(lambda: client.evaluate(everywhere).verdict == "allow", 20, 0.05) is not None
+        )
+
+
+def test_a_broken_edit_leaves_the_last_good_policies_in_force_and_tells_the_user_where(
+    stage: Stage, make_project: MakeProject
+) -> None:
+    root = make_project()
+    assert hook(stage, root, FORBIDDEN)[0] == "deny"
+    (root / ".cupcake/policies/claude/guard.rego").write_text(POLICY + "\nx := \n")
+
+    def told() -> str:
+        with Client(root, socket=stage.socket, on_unavailable="raise", timeout=20) as client:
+            return str(client.evaluate(event()).response.get("systemMessage", ""))
+
+    found: list[str] = []
+    assert wait_for(lambda: bool(found.append(told()) or found[-1]), 20, 0.02) is not None
+    assert "guard.rego:" in found[-1]
+    assert "previous ones still guard" in found[-1]
+    assert hook(stage, root, FORBIDDEN)[0] == "deny"
