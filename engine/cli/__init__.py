@@ -50,14 +50,14 @@ def report(error: Exception, options: argparse.Namespace) -> None:
     if getattr(options, "format", "") == "json":
         match error:
             case CompileErrors():
-                shapes = [diagnostic_json(d) for d in error.diagnostics]
+                shapes = [diagnostic_json(d) for d in written_only(error.diagnostics)]
             case EvaluationError():
                 shapes = [evaluation_error_json(error)]
             case _:
                 shapes = [{"message": _plain(error)}]
         print(errors_json(shapes))
     elif isinstance(error, CompileErrors):
-        print_diagnostics(error.diagnostics)
+        print_diagnostics(written_only(error.diagnostics))
     elif isinstance(error, (EvaluationError, LoadProblem)):
         print(error, file=sys.stderr)
     else:
@@ -70,6 +70,11 @@ def _plain(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     return str(error)
+
+
+def written_only(found: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
+    """Without errors that are about variables which `eval` itself has added."""
+    return tuple(d for d in found if "__value" not in d.message) or found
 
 
 def print_diagnostics(diagnostics: tuple[Diagnostic, ...]) -> None:

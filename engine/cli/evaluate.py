@@ -11,10 +11,12 @@ from typing import Any
 from cupcake.engine.cli.files import Loaded, load_bundles, load_paths, merge_into, read_input
 from cupcake.engine.cli.options import DONE, NO, UsageError, Version, parse_all, version_of
 from cupcake.engine.cli.output import NumberText, dump, read_exact, table
-from cupcake.engine.errors import CompileErrors, Diagnostic
+from cupcake.engine.errors import EngineError, EvaluationError
 from cupcake.engine.rego import ast
+from cupcake.engine.rego.checked import CheckedQuery
 
 _VALUE = "__value{}__"
+_HIDDEN = "!"
 _CELL = 80
 
 
@@ -114,24 +116,18 @@ def evaluate(
     from cupcake.engine.rego.compile import check
     from cupcake.engine.rego.parser import parse_module, parse_query
     from cupcake.engine.vm import load
-    from cupcake.engine.vm.policy import STRICT, UNDEFINED, input_text
+    from cupcake.engine.vm.policy import STRICT
     from cupcake.engine.wasm.assemble import assemble
 
+    if not text.strip():
+        raise EngineError("cannot evaluate empty query")
     parsed = parse_all(loaded.modules.items(), version)
     body = parse_query(text, "<query>", rego_version=version)
-    if not body:
-        raise CompileErrors((Diagnostic("rego_parse_error", "cannot evaluate empty query"),))
     imported: list[ast.Import] = []
     for one in imports:
         module = parse_module(f"package p\nimport {one}", "<import>", rego_version=version)
         imported += module.imports
-    # A bare term gets a variable, so that its value (also `false`) can be shown.
-    asked = tuple(
-        replace(expr, kind=ast.Unify(ast.Var(_VALUE.format(i)), expr.kind))
-        if _is_value(expr)
-        else expr
-        for i, expr in enumerate(body)
-    )
+    asked = _capture(body)
     checked = check(
         parsed,
         asked,
@@ -142,13 +138,82 @@ def evaluate(
         query_imports=imported,
         sources={**loaded.modules, "<query>": text},
     )
-    artifact = assemble(plan(checked, (), to_const(loaded.data), query=checked.query))
+    assert checked.query is not None
+    query = _in_order(checked.query)
+    artifact = assemble(plan(checked, (), to_const(loaded.data), query=query))
     policy = load(artifact, quick=True)
-    input_json, flags = input_text(document[0] if document else UNDEFINED)
-    if strict_builtin_errors:
-        flags |= STRICT
-    found = policy.evaluate_json(artifact.entrypoints[0], input_json, options=flags)
+    given = dump(document[0]).encode() if document else b""
+    flags = STRICT if strict_builtin_errors else 0
+    try:
+        found = policy.evaluate_json(artifact.entrypoints[0], given, options=flags)
+    except EvaluationError as error:
+        if not error.place and "\n" not in text:
+            error.place = "<query>:1"  # no rule was running: the query itself
+        raise
     return [_shaped(bindings, body, text) for bindings in read_exact(found)]
+
+
+def _capture(body: ast.Body) -> ast.Body:
+    """The query with a variable for the value of every bare term. A lone one that does not iterate may also be false."""
+    asked: list[ast.Expr] = []
+    must_hold: list[ast.Expr] = []
+    for number, expr in enumerate(body):
+        if not _is_value(expr):
+            asked.append(expr)
+            continue
+        variable = ast.Var(_VALUE.format(number), expr.loc)
+        asked.append(replace(expr, kind=ast.Unify(variable, expr.kind)))
+        if len(body) > 1 or _iterates(expr.kind):
+            must_hold.append(ast.Expr(variable, loc=expr.loc, generated=True))
+    return (*asked, *must_hold)
+
+
+def _iterates(node: Any) -> bool:
+    """Whether a term has a ref with a variable operand, comprehensions aside."""
+    match node:
+        case ast.Ref(terms):
+            return any(isinstance(t, ast.Var) for t in terms[1:]) or _iterates(terms)
+        case ast.Call(_, args):
+            return _iterates(args)
+        case ast.Array(items) | ast.Set(items):
+            return _iterates(items)
+        case ast.Object(pairs):
+            return _iterates(pairs)
+        case tuple():
+            return any(_iterates(item) for item in node)
+        case _:
+            return False
+
+
+def _in_order(query: CheckedQuery) -> CheckedQuery:
+    """The query, also asking for what its refs iterate over, under names that sort first: results are a sorted set, and
+    so come in the order of the iteration, equal ones as often as there are."""
+    operands: dict[str, ast.Var] = {}
+    for expr in query.body:
+        if not expr.negated and not isinstance(expr.kind, ast.Every):
+            _operands(expr.kind, operands)
+    hidden = tuple((f"{_HIDDEN}{n:06}", var) for n, var in enumerate(operands.values()))
+    return replace(query, vars=(*hidden, *query.vars))
+
+
+def _operands(node: Any, found: dict[str, ast.Var]) -> None:
+    match node:
+        case ast.Unify(lhs, rhs):
+            _operands((lhs, rhs), found)
+        case ast.Ref(terms):
+            for term in terms[1:]:
+                if isinstance(term, ast.Var):
+                    found.setdefault(term.name, term)
+            _operands(terms, found)
+        case ast.Call(_, args):
+            _operands(args, found)
+        case ast.Array(items) | ast.Set(items):
+            _operands(items, found)
+        case ast.Object(pairs):
+            _operands(pairs, found)
+        case tuple():
+            for item in node:
+                _operands(item, found)
 
 
 def _is_value(expr: ast.Expr) -> bool:
@@ -173,7 +238,7 @@ def _shaped(bindings: dict[str, Any], body: ast.Body, text: str) -> dict[str, An
         }
         for i, expr in enumerate(body)
     ]
-    named = {k: bindings[k] for k in sorted(bindings) if not k.startswith("__value")}
+    named = {k: bindings[k] for k in sorted(bindings) if not k.startswith(("__value", _HIDDEN))}
     return {"expressions": expressions, **({"bindings": named} if named else {})}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import fnmatch
 import json
+import math
 import sys
 import tarfile
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,21 @@ _DATA = (".json", ".yaml", ".yml")
 
 class LoadProblem(EngineError):
     """A file that cannot be used; the message names it."""
+
+
+class WrittenNumber(Decimal):
+    """A number that prints as it was written: `1.50`, `1e-7`."""
+
+    __slots__ = ("_written",)
+    _written: str
+
+    def __new__(cls, text: str) -> WrittenNumber:
+        number = super().__new__(cls, text)
+        number._written = text
+        return number
+
+    def __str__(self) -> str:
+        return self._written
 
 
 @dataclass(slots=True)
@@ -110,15 +126,15 @@ def read_text(path: Path) -> str:
 
 
 def parse_json(text: str, name: str) -> Any:
-    """JSON with exact numbers (int, Decimal)."""
+    """JSON with exact numbers (int, WrittenNumber)."""
     try:
-        return json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
+        return json.loads(text, parse_float=WrittenNumber, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise LoadProblem(f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
     except RecursionError:
         raise LoadProblem(f"{name}: nested too deeply") from None
-    except ValueError as error:
-        raise LoadProblem(f"{name}: not JSON: {error}") from None
+    except (ValueError, ArithmeticError) as error:
+        raise LoadProblem(f"{name}: not JSON that can be used: {error}") from None
 
 
 def _no_constant(name: str) -> Any:
@@ -130,8 +146,7 @@ def _prefixed(given: str) -> tuple[tuple[str, ...], Path]:
     if plain != given or Path(given).exists() or ":" not in given:
         return (), Path(plain)
     prefix, _, rest = given.partition(":")
-    parts = prefix.split(".")
-    return tuple(parts[1:] if parts[0] == "data" else parts), Path(rest.removeprefix("file://"))
+    return tuple(prefix.split(".")), Path(rest.removeprefix("file://"))
 
 
 def _files(folder: Path, ignore: Sequence[str]) -> Iterator[Path]:
@@ -170,7 +185,7 @@ def _plain(value: Any, name: str) -> Any:
             return {_key(k, name): _plain(v, name) for k, v in value.items()}
         case list():
             return [_plain(v, name) for v in value]
-        case float() if value != value or value in (float("inf"), float("-inf")):
+        case float() if not math.isfinite(value):
             raise LoadProblem(f"{name}: {value} is no number of JSON")
         case None | bool() | int() | float() | str():
             return value

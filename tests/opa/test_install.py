@@ -157,7 +157,7 @@ def test_a_bad_answer_leaves_a_file_that_was_there(server: Server, tmp_path: Pat
 def test_without_a_network_the_remedies_are_named(tmp_path: Path) -> None:
     with socket.socket() as bound:  # bound, but not listening: refused
         bound.bind(("127.0.0.1", 0))
-        with pytest.raises(OpaError, match="cannot reach .*refused") as caught:
+        with pytest.raises(OpaError, match=r"cannot reach .*refused") as caught:
             opa.install(tmp_path, ASSET, f"http://127.0.0.1:{bound.getsockname()[1]}")
     assert opa.MIRROR_VARIABLE in str(caught.value)
     assert opa.PATH_VARIABLE in str(caught.value)
@@ -165,13 +165,13 @@ def test_without_a_network_the_remedies_are_named(tmp_path: Path) -> None:
 
 
 def test_a_mirror_must_be_a_web_address(tmp_path: Path) -> None:
-    with pytest.raises(OpaError, match="http or https"):
+    with pytest.raises(OpaError, match=r"http or https"):
         opa.install(tmp_path, ASSET, f"file://{tmp_path}")
 
 
 def test_a_cache_that_cannot_be_written_is_named(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    with pytest.raises(OpaError, match="cannot write to .*XDG_CACHE_HOME"):
+    with pytest.raises(OpaError, match=r"cannot write to .*XDG_CACHE_HOME"):
         opa.install(tmp_path / "file" / "bin", ASSET, server.url("right"))
     assert server.asked == []
 
@@ -179,7 +179,7 @@ def test_a_cache_that_cannot_be_written_is_named(server: Server, tmp_path: Path)
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions bind no root")
 def test_a_folder_without_permission_is_named(server: Server, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(OpaError, match="cannot write to"):
+    with pytest.raises(OpaError, match=r"cannot write to"):
         opa.install(tmp_path, ASSET, server.url("right"))
 
 
@@ -209,14 +209,14 @@ def test_the_environment_goes_before_the_cache_and_the_cache_before_the_path(
 def test_a_cached_file_with_another_digest_is_never_used(tmp_path: Path) -> None:
     environment = {"XDG_CACHE_HOME": str(tmp_path)}
     executable(opa.cached_path(opa.cache_folder(environment), ASSET), CONTENT + b"more")
-    with pytest.raises(OpaError, match="its SHA-256 differs.*cupcake opa install"):
+    with pytest.raises(OpaError, match=r"its SHA-256 differs.*cupcake opa install"):
         opa.find(environment, ASSET)
 
 
 def test_a_named_file_that_cannot_be_run_is_an_error_and_no_fallback(tmp_path: Path) -> None:
     system = executable(tmp_path / "bin" / "opa")
     environment = {"PATH": str(system.parent), opa.PATH_VARIABLE: str(tmp_path / "absent")}
-    with pytest.raises(OpaError, match="no executable file"):
+    with pytest.raises(OpaError, match=r"no executable file"):
         opa.find(environment, ASSET)
 
 
@@ -241,7 +241,7 @@ def test_each_platform_has_its_file(system: str, machine: str, name: str) -> Non
 
 
 def test_an_unknown_platform_is_told_what_there_is() -> None:
-    with pytest.raises(OpaError, match="no OPA v1.7.1 for plan9-mips.*linux-amd64"):
+    with pytest.raises(OpaError, match=r"no OPA v1.7.1 for plan9-mips.*linux-amd64"):
         opa.platform_asset("Plan9", "mips")
 
 

@@ -1,0 +1,5 @@
+package twice
+
+p := 1
+
+p := 2

@@ -1,0 +1,7 @@
+package broken
+
+import data.foo
+
+p if x == 1
+
+q := count(1)

@@ -1,0 +1,5 @@
+package broken
+
+import data.foo
+
+p if input.y

@@ -1,0 +1,6 @@
+package broken
+
+p if {
+	x := 1
+	input.y
+}

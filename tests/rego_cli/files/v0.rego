@@ -1,0 +1,5 @@
+package old
+
+p[x] { x := [1, 2][_] }
+
+allow { input.x == 3 }

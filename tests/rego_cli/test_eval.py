@@ -1,0 +1,85 @@
+"""`cupcake rego eval` gives what `opa eval` gives: stdout and exit code."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+ANSWERS: dict[str, tuple[int, str]] = json.loads(
+    (HERE / "eval_answers.json").read_text(encoding="utf-8")
+)
+
+_spec = importlib.util.spec_from_file_location("record", HERE / "record.py")
+assert _spec is not None
+assert _spec.loader is not None
+record = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(record)
+
+LINES = record.lines("eval_lines.txt")
+ERRORS = record.lines("eval_errors.txt")
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_every_line_has_its_recorded_answer() -> None:
+    assert set(ANSWERS) == {command for command, _ in (*LINES, *ERRORS)}
+
+
+@pytest.mark.parametrize(("command", "stdin"), LINES, ids=[c for c, _ in LINES])
+def test_it_prints_what_opa_prints(rego: Run, command: str, stdin: str) -> None:
+    code, out, err = rego(f"eval {command}", stdin)
+    wanted_code, wanted = ANSWERS[command]
+    assert (out, code) == (wanted, wanted_code), err
+
+
+@pytest.mark.parametrize(("command", "stdin"), ERRORS, ids=[c for c, _ in ERRORS])
+def test_errors_have_opas_codes_and_rows(rego: Run, command: str, stdin: str) -> None:
+    code, out, err = rego(f"eval {command}", stdin)
+    wanted_code, wanted = ANSWERS[command]
+    if not wanted:  # OPA says it on stderr, with its usage
+        assert code == 2
+        assert (out or err).strip()
+        return
+    assert code == wanted_code
+    assert faults(out) == faults(wanted)
+
+
+def faults(text: str) -> set[tuple[str, str, int]]:
+    """(code, file, row) of every error. Conflicts of rules have no row: OPA names the second rule, we the first."""
+    errors: list[dict[str, Any]] = json.loads(text)["errors"]
+    found: set[tuple[str, str, int]] = set()
+    for error in errors:
+        code, place = error.get("code", ""), error.get("location", {})
+        row = 0 if code == "eval_conflict_error" else place.get("row", 0)
+        found.add((code, place.get("file", ""), row))
+    return found
+
+
+def test_the_recorded_answers_are_those_of_opa() -> None:
+    opa = shutil.which("opa")
+    if opa is None:
+        pytest.skip("there is no `opa` on PATH to compare with")
+    version = subprocess.run([opa, "version"], capture_output=True, text=True, check=True).stdout
+    if "Version: 1.7." not in version:
+        pytest.skip(f"the answers are of OPA 1.7, not of {version.splitlines()[0]}")
+    steady = {c: s for c, s in LINES if c != "'walk([1], [p, v])' -f bindings"}
+    found = {c: list(record.answer(opa, "eval", c, s)) for c, s in steady.items()}
+    assert found == {c: ANSWERS[c] for c in steady}
+
+
+def test_partial_evaluation_is_refused_with_what_to_do(rego: Run) -> None:
+    code, _, err = rego("eval --partial data.x")
+    assert (code, "evaluate with the whole input" in err) == (2, True)
+
+
+@pytest.mark.parametrize("line", ["eval", "eval x --stdin", "eval --stdin -I"])
+def test_arguments_that_do_not_go_together_are_wrong_usage(rego: Run, line: str) -> None:
+    code, _, err = rego(line)
+    assert (code, err.startswith("cupcake rego eval: ")) == (2, True)
