@@ -16,7 +16,7 @@ from cupcake.engine.builtins.values import RegoSet, Value
 Json = dict[str, Value]
 _T = TypeVar("_T")
 
-_DEFINITIONS: tuple[tuple[str, type[ast.Node], type[ast.Node]], ...] = (
+_DEFINITIONS: tuple[tuple[str, type[Any], type[Any]], ...] = (
     ("SCALAR", ast.ScalarTypeDefinitionNode, ast.ScalarTypeExtensionNode),
     ("OBJECT", ast.ObjectTypeDefinitionNode, ast.ObjectTypeExtensionNode),
     ("INTERFACE", ast.InterfaceTypeDefinitionNode, ast.InterfaceTypeExtensionNode),
@@ -293,6 +293,11 @@ def _name(item: Json, member: str = "Name") -> ast.NameNode:
     return ast.NameNode(value=_text(item, member))
 
 
+def _description_node(item: Json) -> ast.StringValueNode | None:
+    text = _text(item, "Description")
+    return ast.StringValueNode(value=text) if text else None
+
+
 def _named(text: str) -> ast.NamedTypeNode:
     return ast.NamedTypeNode(name=ast.NameNode(value=text))
 
@@ -445,7 +450,9 @@ def _schema_node(item: Json, make: type[Any]) -> Any:
         named = _named(_text(one, "Type"))
         return ast.OperationTypeDefinitionNode(operation=_operation(one), type=named)
 
+    extra = {} if make is ast.SchemaExtensionNode else {"description": _description_node(item)}
     return make(
+        **extra,
         directives=_directives(item),
         operation_types=_objects(item, "OperationTypes", operation_type),
     )
@@ -453,6 +460,7 @@ def _schema_node(item: Json, make: type[Any]) -> Any:
 
 def _directive_definition_node(item: Json) -> ast.DirectiveDefinitionNode:
     return ast.DirectiveDefinitionNode(
+        description=_description_node(item),
         name=_name(item),
         arguments=_objects(item, "Arguments", _input_value_node),
         repeatable=item.get("IsRepeatable") is True,
@@ -462,6 +470,7 @@ def _directive_definition_node(item: Json) -> ast.DirectiveDefinitionNode:
 
 def _input_value_node(item: Json) -> ast.InputValueDefinitionNode:
     return ast.InputValueDefinitionNode(
+        description=_description_node(item),
         name=_name(item),
         type=_type_node(_object(item, "Type")),
         default_value=_default(item),
@@ -471,6 +480,7 @@ def _input_value_node(item: Json) -> ast.InputValueDefinitionNode:
 
 def _field_node(item: Json) -> ast.FieldDefinitionNode:
     return ast.FieldDefinitionNode(
+        description=_description_node(item),
         name=_name(item),
         arguments=_objects(item, "Arguments", _input_value_node),
         type=_type_node(_object(item, "Type")),
@@ -479,10 +489,14 @@ def _field_node(item: Json) -> ast.FieldDefinitionNode:
 
 
 def _enum_value_node(item: Json) -> ast.EnumValueDefinitionNode:
-    return ast.EnumValueDefinitionNode(name=_name(item), directives=_directives(item))
+    return ast.EnumValueDefinitionNode(
+        description=_description_node(item),
+        name=_name(item),
+        directives=_directives(item),
+    )
 
 
-def _definition_node(item: Json, *, extension: bool) -> ast.Node:
+def _definition_node(item: Json, *, extension: bool) -> Any:
     kind = _text(item, "Kind")
     members: dict[str, Any] = {"name": _name(item), "directives": _directives(item)}
     if kind in ("OBJECT", "INTERFACE"):
@@ -496,11 +510,13 @@ def _definition_node(item: Json, *, extension: bool) -> ast.Node:
         members["values"] = _objects(item, "EnumValues", _enum_value_node)
     for name, definition, extended in _DEFINITIONS:
         if name == kind:
-            return extended(**members) if extension else definition(**members)
+            if extension:
+                return extended(**members)
+            return definition(**members, description=_description_node(item))
     raise ShapeError(f"unknown Kind {kind!r} of a definition")
 
 
-def as_definition(extension: ast.Node) -> ast.Node:
+def as_definition(extension: ast.Node) -> Any:
     """The definition with the content of an extension."""
     for _kind, definition, extended in _DEFINITIONS:
         if isinstance(extension, extended):
