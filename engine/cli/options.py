@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from cupcake.engine.cli.files import Loaded, load_bundles, load_paths
 from cupcake.engine.errors import CompileErrors, Diagnostic
-from cupcake.engine.rego.ast import Module
-from cupcake.engine.rego.parser import parse_module
+
+if TYPE_CHECKING:
+    from cupcake.engine.rego.ast import Module
 
 Version: TypeAlias = Literal["v0", "v1"]
 
@@ -49,6 +50,8 @@ def load_given(options: argparse.Namespace) -> Loaded:
 
 def parse_all(modules: Iterable[tuple[str, str]], version: Version) -> list[Module]:
     """Parses every module; raises CompileErrors with the parse errors of all."""
+    from cupcake.engine.rego.parser import parse_module
+
     parsed: list[Module] = []
     wrong: list[Diagnostic] = []
     for name, text in modules:

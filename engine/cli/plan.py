@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cupcake.engine.cli.options import DONE, Version, load_given, parse_all, version_of
+from cupcake.engine.errors import EngineError
 from cupcake.engine.plan import ir
 
 
@@ -71,7 +72,14 @@ def planned(
         strict=strict,
         sources=modules,
     )
-    return plan(checked, [entrypoint_path(e) for e in entrypoints], to_const(data))
+    paths = [entrypoint_path(e) for e in entrypoints]
+    for path in paths:
+        parts = tuple(path.split("/"))
+        if not any(rule[: len(parts)] == parts[: len(rule)] for rule in checked.rules):
+            raise EngineError(
+                f'entrypoint "{path}" does not refer to a rule: the policies define no such name'
+            )
+    return plan(checked, paths, to_const(data))
 
 
 def plain_form(policy: ir.Policy) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def run_once(options: argparse.Namespace) -> int:
     if coverage is not None:
         code = _print_coverage(coverage, results, options, loaded.modules)
     elif as_json:
-        print(dump([_to_json(r) for r in results], 2) if results else "null")
+        print(dump([_to_json(r) for r in results], 2))
         code = DONE
     else:
         _print_pretty(results, options.verbose, loaded.modules)

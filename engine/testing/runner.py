@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from cupcake.engine.api import to_const
 from cupcake.engine.builtins.libraries import absent_libraries
-from cupcake.engine.errors import EvaluationError
+from cupcake.engine.errors import EngineError, EvaluationError
 from cupcake.engine.plan.planner import plan
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Checked, CheckedQuery
@@ -62,7 +63,6 @@ class Suite:
     _policy: Policy | None
     _limits: Limits
     _reached: Reached | None
-    _builtins: dict[str, Any] = field(default_factory=dict)
 
     def run(self, *, explained: bool = True) -> Iterator[TestResult]:
         """The results, in order. With `explained`, failures say where and why."""
@@ -107,7 +107,7 @@ class Suite:
             return TestResult(test, True, duration_ns=took)
         failure = None
         if value is UNDEFINED and explained:
-            failure = explain(rule, self._ask, self.sources)
+            failure = self._explain(rule)
         return TestResult(test, value=value, failure=failure, duration_ns=took)
 
     def _case_failure(
@@ -119,8 +119,15 @@ class Suite:
             for operand in operands:
                 found = found.get(_name(operand)) if isinstance(found, dict) else None
             if found is None:
-                return explain(pinned(rule, count, operands), self._ask, self.sources)
+                return self._explain(pinned(rule, count, operands))
         return None
+
+    def _explain(self, rule: ast.Rule) -> Failure | None:
+        """None where the parts cannot be evaluated by themselves: a result must not hang on its explanation."""
+        try:
+            return explain(rule, self._ask, self.sources)
+        except (EngineError, ValueError):
+            return None
 
     def _rule(self, test: TestCase) -> ast.Rule:
         size = len(test.path)
@@ -181,6 +188,4 @@ def _cases(names: list[list[Any]], value: Mapping[str, Any]) -> tuple[CaseResult
 
 
 def _name(operand: Any) -> str:
-    import json
-
     return operand if isinstance(operand, str) else json.dumps(operand, separators=(",", ":"))

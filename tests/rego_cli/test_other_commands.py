@@ -1,0 +1,272 @@
+"""`cupcake rego check`, `build` and `plan`, and what all commands have in common."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cupcake.engine.api import load
+from cupcake.engine.cli import main
+from cupcake.engine.plan.json_form import from_json
+from cupcake.engine.wasm.assemble import assemble
+
+HERE = Path(__file__).parent
+Run = Callable[..., tuple[int, str, str]]
+
+
+def members(path: Path) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    with tarfile.open(path) as archive:
+        for member in archive:
+            content = archive.extractfile(member)
+            assert content is not None
+            found["/" + member.name.lstrip("/")] = content.read()
+    return found
+
+
+# -- check ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "policy.rego",
+        "data policy.rego",
+        "v0.rego",
+        "v0.rego --v0-compatible",
+        "broken/cut.rego",
+        "broken/unsafe.rego",
+        "broken/unused.rego",
+        "broken/unused.rego -S",
+        "broken/unused_var.rego -S",
+        "nowhere",
+        "tests",
+        "tests -b",
+    ],
+)
+def test_check_gives_opas_codes_places_and_exit_code(rego: Run, opa: Run, line: str) -> None:
+    code, out, _ = rego(f"check --format json {line}")
+    wanted_code, wanted, stderr = opa(f"check --format json {line}")
+    # OPA prints its JSON on stderr.
+    assert faults(out) == faults(wanted or stderr)
+    assert code == wanted_code
+
+
+def faults(text: str) -> set[tuple[str, str, int]]:
+    if not text.strip():
+        return set()
+    errors: list[dict[str, Any]] = json.loads(text)["errors"]
+    assert all(set(e) <= {"message", "code", "location", "details", "hint"} for e in errors)
+    places = [(e.get("code", ""), e.get("location", {})) for e in errors]
+    return {(code, place.get("file", ""), place.get("row", 0)) for code, place in places}
+
+
+def test_check_shows_the_line_and_a_caret(rego: Run) -> None:
+    code, out, err = rego("check broken/unsafe.rego")
+    assert (code, out) == (1, "")
+    assert err == (
+        "broken/unsafe.rego:5:6: rego_unsafe_var_error: var x is unsafe\n"
+        "    p if x == 1\n"
+        "         ^\n"
+        "1 error\n"
+    )
+
+
+def test_check_without_policies_is_an_error(rego: Run) -> None:
+    code, _, err = rego("check data")
+    assert (code, "no .rego file in data" in err) == (1, True)
+
+
+# -- build ---------------------------------------------------------------------------------------
+
+BUILD = "build policy.rego data/users.json -e a/b/allow -e a/b/s"
+
+
+def test_a_bundle_is_reproducible_and_evaluates(rego: Run, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert rego(f"{BUILD} -o {tmp_path}/{name}.tar.gz")[0] == 0
+    bundle = tmp_path / "one.tar.gz"
+    assert bundle.read_bytes() == (tmp_path / "two.tar.gz").read_bytes()
+    policy = load(bundle)
+    assert policy.entrypoints == ("a/b/allow", "a/b/s")
+    assert policy.evaluate("a/b/allow", {"x": 2}) is True
+    assert policy.evaluate("a/b/s") == [1, 2, 3]
+
+
+def test_a_bundle_holds_manifest_data_and_revision(rego: Run, tmp_path: Path) -> None:
+    assert rego(f"{BUILD} -r v7 -O 1 -t wasm -o {tmp_path}/b.tar.gz")[0] == 0
+    found = members(tmp_path / "b.tar.gz")
+    manifest = json.loads(found["/.manifest"])
+    assert manifest["revision"] == "v7"
+    assert [w["entrypoint"] for w in manifest["wasm"]] == ["a/b/allow", "a/b/s"]
+    assert json.loads(found["/data.json"])["users"] == ["bob", "al"]
+
+
+def test_a_bare_module_and_a_bundle_hold_the_same_bytes(rego: Run, tmp_path: Path) -> None:
+    rego(f"{BUILD} -o {tmp_path}/b.tar.gz")
+    rego(f"{BUILD} -o {tmp_path}/b.wasm")
+    assert members(tmp_path / "b.tar.gz")["/policy.wasm"] == (tmp_path / "b.wasm").read_bytes()
+
+
+def test_opa_reads_our_bundles_policies_and_data(rego: Run, opa: Run, tmp_path: Path) -> None:
+    rego(f"{BUILD} -t plan -o {tmp_path}/b.tar.gz")
+    code, out, err = opa(f"eval -b {tmp_path}/b.tar.gz -f raw '[data.users, data.a.b.s]'")
+    assert (code, json.loads(out)) == (0, [["bob", "al"], [1, 2, 3]]), err
+
+
+def test_bundles_are_read_again_with_b(rego: Run, tmp_path: Path) -> None:
+    rego(f"{BUILD} -t plan -o {tmp_path}/b.tar.gz")
+    assert rego(f"eval -b {tmp_path}/b.tar.gz -f raw data.a.b.s") == (0, "[1,2,3]\n", "")
+    code, _, _ = rego(f"build -b {tmp_path}/b.tar.gz -e a/b/s -o {tmp_path}/again.tar.gz")
+    assert (code, load(tmp_path / "again.tar.gz").evaluate("a/b/s")) == (0, [1, 2, 3])
+
+
+def test_a_failed_build_leaves_the_output_as_it_was(rego: Run, tmp_path: Path) -> None:
+    output = tmp_path / "b.tar.gz"
+    output.write_bytes(b"older")
+    code, _, err = rego(f"build broken/unsafe.rego -e broken/p -o {output}")
+    assert (code, "rego_unsafe_var_error" in err) == (1, True)
+    assert output.read_bytes() == b"older"
+    assert list(tmp_path.iterdir()) == [output]
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        ("build policy.rego", 2, "at least one entrypoint"),
+        ("build policy.rego -e a/b/s -t plan -o x.wasm", 2, "-t plan makes no .wasm"),
+        ("build nowhere -e a/b", 1, "nowhere: no such file or folder"),
+        ("build policy.rego -e a/b/s -o no/such/folder/b.tar.gz", 1, "No such file"),
+        ("build policy.rego -e a/b/nope -o {}/b.tar.gz", 1, "a/b/nope"),
+        ("build -b broken/cut.json -e a/b", 1, "cannot read the bundle"),
+        ("plan policy.rego", 2, "-e"),
+        ("frobnicate", 2, "invalid choice"),
+        ("", 2, "required"),
+    ],
+)
+def test_mistakes_are_named(rego: Run, tmp_path: Path, line: str, code: int, says: str) -> None:
+    found, _, err = rego(line.format(tmp_path))
+    assert (found, says in err) == (code, True), err
+    assert "Traceback" not in err
+
+
+# -- archives that mean harm ---------------------------------------------------------------------
+
+
+def archive(path: Path, *entries: tuple[tarfile.TarInfo, bytes]) -> Path:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        for info, content in entries:
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    path.write_bytes(gzip.compress(raw.getvalue()))
+    return path
+
+
+def test_a_member_that_climbs_out_is_left_out(rego: Run, tmp_path: Path) -> None:
+    path = archive(
+        tmp_path / "b.tar.gz",
+        (tarfile.TarInfo("../../data.json"), b'{"evil": 1}'),
+        (tarfile.TarInfo("data.json"), b'{"good": 1}'),
+    )
+    assert rego(f"eval -b {path} -f raw data") == (0, '{"good":1}\n', "")
+
+
+def test_links_are_not_followed(rego: Run, tmp_path: Path) -> None:
+    link = tarfile.TarInfo("data.json")
+    link.type = tarfile.SYMTYPE
+    link.linkname = "/etc/hostname"
+    path = archive(tmp_path / "b.tar.gz", (link, b""))
+    assert rego(f"eval -b {path} -f raw data") == (0, "{}\n", "")
+
+
+def test_a_cut_archive_is_an_error_that_names_it(rego: Run, tmp_path: Path) -> None:
+    path = archive(tmp_path / "b.tar.gz", (tarfile.TarInfo("data.json"), b'{"good": 1}' * 99))
+    path.write_bytes(path.read_bytes()[:40])
+    code, out, _ = rego(f"eval -b {path} data")
+    assert (code, f"{path}: cannot read the bundle" in out) == (2, True)
+
+
+# -- plan ----------------------------------------------------------------------------------------
+
+
+def test_a_plan_for_people(rego: Run) -> None:
+    code, out, _ = rego("plan policy.rego -e a/b/allow --places")
+    assert code == 0
+    assert out.startswith("plan a/b/allow\n")
+    assert "@policy.rego:5:" in out
+
+
+def test_a_plan_as_json_is_read_back_and_evaluates(rego: Run) -> None:
+    code, out, _ = rego("plan policy.rego -e a/b/allow --format json")
+    assert code == 0
+    assert "cupcake:" not in out
+    policy = load(assemble(from_json(json.loads(out))))
+    assert policy.evaluate("a/b/allow", {"x": 2}) is True
+
+
+def test_a_plan_has_the_shape_of_opas(rego: Run, opa: Run, tmp_path: Path) -> None:
+    opa(f"build policy.rego -t plan -e a/b/allow -o {tmp_path}/opa.tar.gz")
+    theirs = json.loads(members(tmp_path / "opa.tar.gz")["/plan.json"])
+    ours = json.loads(rego("plan policy.rego -e a/b/allow --format json")[1])
+    assert set(ours) == set(theirs)
+    assert set(ours["static"]) == set(theirs["static"])
+    assert set(ours["plans"]["plans"][0]) == set(theirs["plans"]["plans"][0])
+    assert set(ours["funcs"]["funcs"][0]) == set(theirs["funcs"]["funcs"][0])
+    by_name = {b["name"]: b["decl"] for b in theirs["static"]["builtin_funcs"]}
+    for builtin in ours["static"]["builtin_funcs"]:
+        declared = by_name[builtin["name"]]
+        assert [a["type"] for a in builtin["decl"]["args"]] == [a["type"] for a in declared["args"]]
+        assert builtin["decl"]["result"]["type"] == declared["result"]["type"]
+
+
+# -- help, and the terminal ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["eval", "test", "check", "build", "plan"])
+def test_each_command_explains_itself_and_its_exit_codes(rego: Run, word: str) -> None:
+    code, out, _ = rego(f"{word} --help")
+    assert code == 0
+    assert out.startswith(f"usage: cupcake rego {word}")
+    assert "Exit codes: 0" in out
+
+
+def test_watching_runs_again_when_a_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = tmp_path / "p_test.rego"
+    policy.write_text("package p\n\ntest_a := false\n", encoding="utf-8")
+    edits = iter(["package p\n\ntest_a := true # now\n", "package p\n\ntest_a if {\n"])
+
+    def edit(_: float) -> None:
+        text = next(edits, None)
+        if text is None:
+            raise KeyboardInterrupt
+        policy.write_text(text, encoding="utf-8")
+
+    monkeypatch.setattr("time.sleep", edit)
+    with pytest.raises(KeyboardInterrupt):
+        main(["rego", "test", str(policy), "--watch"])
+    out, err = capsys.readouterr()
+    assert out.index("FAIL: 1/1") < out.index("PASS: 1/1")
+    assert "rego_parse_error" in err
+
+
+def test_the_opa_command_needs_no_compiler() -> None:
+    code = (
+        "import sys; from cupcake.engine.cli.opa import main; main(['opa', 'path']);"
+        "print(sorted(m for m in sys.modules if m.startswith(('wasmtime', 'cupcake.engine.rego'))))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert result.stdout.splitlines()[-1] == "[]"
