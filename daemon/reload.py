@@ -244,10 +244,22 @@ class Projects:
             self._queue.append(project.root)
             self.pump()
 
+    def _next(self) -> Project | None:
+        """Whose turn it is: first whom requests wait for, then who was used last; a change of the global layer puts
+        every project in line at once. None when the root is served no longer."""
+
+        def wanted(root: str) -> tuple[bool, float]:
+            project = self._projects.get(root)
+            return (bool(project.parked), project.used) if project else (False, 0.0)
+
+        root = max(self._queue, key=wanted)
+        self._queue.remove(root)
+        return self._projects.get(root)
+
     def pump(self) -> None:
         """Start the builds that wait, as many as may run at once."""
         while self._queue and self._running < self._most_builds:
-            project = self._projects.get(self._queue.pop(0))
+            project = self._next()
             if project is None:
                 continue
             project.on(ProjectEvent.BUILD)
