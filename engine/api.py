@@ -26,7 +26,7 @@ from cupcake.engine.vm import Limits, Policy
 from cupcake.engine.vm import load as load_policy
 from cupcake.engine.vm.hostcalls import HostFunction
 from cupcake.engine.vm.policy import UNDEFINED
-from cupcake.engine.wasm.assemble import assemble
+from cupcake.engine.wasm.assemble import assemble, const_json
 
 __all__ = ["compile_policy", "load", "query"]
 
@@ -38,11 +38,17 @@ def compile_policy(
     data: object = None,
     entrypoints: Sequence[str] = (),
     rego_version: RegoVersion = "v1",
+    *,
+    compiler: Literal["builtin", "opa"] = "builtin",
 ) -> Artifact:
     """Compile Rego modules ({file name: text}) with a base document to an Artifact with these entrypoints ("a/b/c" or
-    "data.a.b.c"). CompileErrors holds every error of the compile."""
+    "data.a.b.c"). CompileErrors holds every error of the compile.
+
+    `compiler` "opa" lets the OPA executable compile (OpaError when there is none, see `cupcake opa install`)."""
     if not entrypoints:
         raise EngineError('compile_policy needs at least one entrypoint, such as "example/allow"')
+    if compiler == "opa":
+        return _compile_with_opa(modules, data, entrypoints, rego_version)
     parsed = [parse_module(text, name, rego_version=rego_version) for name, text in modules.items()]
     base = to_const({} if data is None else data)
     checked = check(
@@ -51,6 +57,26 @@ def compile_policy(
         absent=absent_libraries() | {NETWORK},
     )
     return assemble(plan(checked, [entrypoint_path(e) for e in entrypoints], base))
+
+
+def _compile_with_opa(
+    modules: Mapping[str, str],
+    data: object,
+    entrypoints: Sequence[str],
+    rego_version: RegoVersion,
+) -> Artifact:
+    import os
+    import platform
+
+    from cupcake.engine import opa
+    from cupcake.engine.opa_compiler import compile_with_opa
+
+    asset = opa.platform_asset(platform.system(), platform.machine())
+    found = opa.find(os.environ, asset)
+    text = const_json(to_const({} if data is None else data))
+    return compile_with_opa(
+        found.path, modules, text, [entrypoint_path(e) for e in entrypoints], rego_version
+    )
 
 
 def load(
@@ -62,7 +88,7 @@ def load(
 ) -> Policy:
     """Load a compiled policy: an Artifact, the bytes of a module of OPA's ABI, or the path of a module or bundle (.tar.gz or
     folder). As `cupcake.engine.vm.load`, but modules that OPA compiled are also served the builtins of our runtime."""
-    if not isinstance(source, Artifact):
+    if not isinstance(source, Artifact) or source.foreign:
         builtins = {**runtime_builtins(), **(builtins or {})}
     return load_policy(source, limits=limits, cache_dir=cache_dir, builtins=builtins)
 

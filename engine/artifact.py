@@ -37,9 +37,14 @@ class Artifact:
     core: bytes = b""
 
     @property
+    def foreign(self) -> bool:
+        """Whether another compiler made it: `wasm` alone runs, and brings its own runtime."""
+        return not self.core
+
+    @property
     def digest(self) -> str:
         """SHA-256 hex of the module that runs (it names its core by digest): the key of the compiled-module cache."""
-        return hashlib.sha256(self.wasm_owned).hexdigest()
+        return hashlib.sha256(self.wasm_owned or self.wasm).hexdigest()
 
     @property
     def core_digest(self) -> str:

@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cupcake.engine.artifact import Artifact
 from cupcake.engine.compiled import CompiledLayer, CompiledProject, load_compiled
 from cupcake.engine.errors import (
     BadEvent,
     BuildFailed,
     CompileErrors,
+    Diagnostic,
     EngineError,
     EvaluationError,
+    OpaError,
 )
 from cupcake.engine.harness.adapters import Adapter, adapter_for, harness_name, refuse_plainly
 from cupcake.engine.harness.answer import HarnessAnswer, encode, make_answer
@@ -66,7 +69,14 @@ def compile_project(sources: ProjectSources) -> CompiledProject:
         artifact = None
         if plan.modules:
             try:
-                artifact = compile_policy(plan.modules, entrypoints=(plan.entrypoint,))
+                artifact = compile_policy(
+                    plan.modules,
+                    entrypoints=(plan.entrypoint,),
+                    compiler=plan.rulebook.compiler,
+                )
+            except OpaError as failed:
+                errors.append(Diagnostic("opa_error", str(failed)))
+                continue
             except CompileErrors as failed:
                 errors.extend(d for d in failed.diagnostics if d not in errors)
                 continue
@@ -80,6 +90,15 @@ def compile_project(sources: ProjectSources) -> CompiledProject:
         layers=tuple(layers),
         warnings=tuple(findings.warnings),
     )
+
+
+def _load(artifact: Artifact, cache_dir: Path | None, limits: Limits | None) -> Policy:
+    if not artifact.foreign:
+        return load(artifact, cache_dir=cache_dir, limits=limits)
+    # OPA leaves most builtins to the host; ours come from the runtime, through the compiler.
+    from cupcake.engine.bridge import runtime_builtins
+
+    return load(artifact, cache_dir=cache_dir, limits=limits, builtins=runtime_builtins())
 
 
 def _compiled_layer(plan: LayerPlan, artifact: Any) -> CompiledLayer:
@@ -147,7 +166,7 @@ class Evaluator:
                     layer,
                     None
                     if layer.artifact is None
-                    else load(layer.artifact, cache_dir=cache_dir, limits=limits),
+                    else _load(layer.artifact, cache_dir, limits),
                     compiled,
                 )
                 for layer in found

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from cupcake.engine.cli.files import LoadProblem
 from cupcake.engine.cli.options import FAILED, NO, UsageError, common
@@ -20,7 +22,13 @@ def main(argv: list[str]) -> int:
     # Not above: `cupcake opa` lives in this package too, and needs no compiler.
     from cupcake.engine.cli import build, check, evaluate, plan, test
 
-    modules = {"eval": evaluate, "test": test, "check": check, "build": build, "plan": plan}
+    modules: dict[str, Any] = {
+        "eval": evaluate,
+        "test": test,
+        "check": check,
+        "build": build,
+        "plan": plan,
+    }
     parser = argparse.ArgumentParser(
         prog="cupcake rego",
         description="Rego on its own: no daemon, no OPA. The flags are those of `opa`.",
@@ -36,7 +44,8 @@ def main(argv: list[str]) -> int:
     # What `opa` answers when the command could not be done at all.
     failed = FAILED if options.command == "eval" else NO
     try:
-        return modules[options.command].run(options)
+        run: Callable[[argparse.Namespace], int] = modules[options.command].run
+        return run(options)
     except UsageError as error:
         print(f"cupcake rego {options.command}: {error}", file=sys.stderr)
         return FAILED

@@ -6,14 +6,25 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cupcake.engine.cli.files import Loaded, load_bundles, load_paths, merge_into, read_input
-from cupcake.engine.cli.options import DONE, NO, UsageError, Version, parse_all, version_of
+from cupcake.engine.cli.options import (
+    DONE,
+    NO,
+    UsageError,
+    Version,
+    parse_all,
+    version_of,
+    wide_limits,
+)
 from cupcake.engine.cli.output import NumberText, dump, read_exact, table
 from cupcake.engine.errors import EngineError, EvaluationError
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import CheckedQuery
+
+if TYPE_CHECKING:
+    from cupcake.engine.vm import Limits
 
 _VALUE = "__value{}__"
 _HIDDEN = "!"
@@ -65,6 +76,13 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict-builtin-errors", action="store_true", help="a builtin's error ends the evaluation"
     )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="of the evaluation (default 60)",
+    )
     parser.add_argument("--partial", "-p", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -92,6 +110,7 @@ def run(options: argparse.Namespace) -> int:
         imports=options.imports,
         strict=options.strict,
         strict_builtin_errors=options.strict_builtin_errors,
+        limits=wide_limits(options.timeout),
     )
     print_results(shaped, options.format)
     failed = (options.fail and not shaped) or (options.fail_defined and shaped)
@@ -108,6 +127,7 @@ def evaluate(
     imports: Sequence[str] = (),
     strict: bool = False,
     strict_builtin_errors: bool = False,
+    limits: Limits | None = None,
 ) -> list[dict[str, Any]]:
     """One {"expressions", "bindings"} a solution, as `opa eval` shows them."""
     from cupcake.engine.api import to_const
@@ -141,7 +161,7 @@ def evaluate(
     assert checked.query is not None
     query = _in_order(checked.query)
     artifact = assemble(plan(checked, (), to_const(loaded.data), query=query))
-    policy = load(artifact, quick=True)
+    policy = load(artifact, limits=limits, quick=True)
     given = dump(document[0]).encode() if document else b""
     flags = STRICT if strict_builtin_errors else 0
     try:
@@ -158,12 +178,13 @@ def _capture(body: ast.Body) -> ast.Body:
     asked: list[ast.Expr] = []
     must_hold: list[ast.Expr] = []
     for number, expr in enumerate(body):
-        if not _is_value(expr):
+        term = _value_of(expr)
+        if term is None:
             asked.append(expr)
             continue
         variable = ast.Var(_VALUE.format(number), expr.loc)
-        asked.append(replace(expr, kind=ast.Unify(variable, expr.kind)))
-        if len(body) > 1 or _iterates(expr.kind):
+        asked.append(replace(expr, kind=ast.Unify(variable, term)))
+        if len(body) > 1 or _iterates(term):
             must_hold.append(ast.Expr(variable, loc=expr.loc, generated=True))
     return (*asked, *must_hold)
 
@@ -216,17 +237,19 @@ def _operands(node: Any, found: dict[str, ast.Var]) -> None:
                 _operands(item, found)
 
 
-def _is_value(expr: ast.Expr) -> bool:
+def _value_of(expr: ast.Expr) -> ast.Term | None:
+    """The term whose value the expression shows."""
     from cupcake.engine.builtins.registry import REGISTRY
     from cupcake.engine.rego.resolve import dotted, is_print
 
     if not isinstance(expr.kind, ast.Term) or expr.negated or is_print(expr.kind):
-        return False
+        return None
     if isinstance(expr.kind, ast.Call):
         builtin = REGISTRY.get(dotted(expr.kind.operator))
         # `plus(1, 2, x)` captures its result itself.
-        return builtin is None or len(expr.kind.args) <= len(builtin.args) or builtin.variadic
-    return True
+        if builtin and len(expr.kind.args) > len(builtin.args) and not builtin.variadic:
+            return None
+    return expr.kind
 
 
 def _shaped(bindings: dict[str, Any], body: ast.Body, text: str) -> dict[str, Any]:

@@ -6,16 +6,18 @@ import argparse
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from cupcake.engine.cli.files import Loaded, load_bundles, load_paths
+from cupcake.engine.cli.files import MAX_FILE, Loaded, load_bundles, load_paths
 from cupcake.engine.errors import CompileErrors, Diagnostic
 
 if TYPE_CHECKING:
     from cupcake.engine.rego.ast import Module
+    from cupcake.engine.vm import Limits
 
 Version: TypeAlias = Literal["v0", "v1"]
 
 #: Done; the answer is no; could not be done. Wrong options are argparse's, 2 too.
 DONE, NO, FAILED = 0, 1, 2
+MAX_SECONDS = 86_400
 
 
 class UsageError(Exception):
@@ -62,3 +64,12 @@ def parse_all(modules: Iterable[tuple[str, str]], version: Version) -> list[Modu
     if wrong:
         raise CompileErrors(tuple(wrong))
     return parsed
+
+
+def wide_limits(seconds: float) -> Limits:
+    """Limits for a person's own policies and data: much more than an agent's event gets. UsageError for no time."""
+    from cupcake.engine.vm import Limits
+
+    if not 0 < seconds < MAX_SECONDS:
+        raise UsageError(f"--timeout must be more than 0 and less than {MAX_SECONDS} seconds")
+    return Limits(memory_bytes=2 << 30, seconds=seconds, input_bytes=MAX_FILE)

@@ -11,7 +11,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cupcake.engine.cli.options import DONE, FAILED, UsageError, load_given, parse_all, version_of
+from cupcake.engine.cli.options import (
+    DONE,
+    FAILED,
+    UsageError,
+    load_given,
+    parse_all,
+    version_of,
+    wide_limits,
+)
 from cupcake.engine.cli.output import dump, evaluation_error_json
 from cupcake.engine.errors import EngineError
 
@@ -73,8 +81,7 @@ def run(options: argparse.Namespace) -> int:
             raise UsageError(f"--run {options.run!r} is no regular expression: {error}") from None
     if options.threshold is not None and not 0 <= options.threshold <= 100:
         raise UsageError("--threshold must be between 0 and 100")
-    if not options.timeout > 0:
-        raise UsageError("--timeout must be more than 0 seconds")
+    wide_limits(options.timeout)
     if options.watch:
         return _watch(options)
     return run_once(options)
@@ -112,7 +119,6 @@ def _stamps(paths: Sequence[str]) -> dict[str, tuple[int, int]]:
 def run_once(options: argparse.Namespace) -> int:
     """Runs the tests and prints the report."""
     from cupcake.engine.testing.runner import compile_tests
-    from cupcake.engine.vm import Limits
 
     loaded = load_given(options)
     measured = options.coverage or options.threshold is not None
@@ -122,7 +128,7 @@ def run_once(options: argparse.Namespace) -> int:
         loaded.modules,
         only=None if options.run is None else re.compile(options.run),
         coverage=measured,
-        limits=Limits(seconds=options.timeout),
+        limits=wide_limits(options.timeout),
     )
     as_json = options.format == "json"
     results = list(suite.run(explained=not as_json))

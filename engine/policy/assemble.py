@@ -170,7 +170,7 @@ def _rulebook(
             signals.setdefault(_stem(rest), Signal(script=f"signals/{rest}", content=content))
     for name, (command, timeout) in rulebook.builtins.signals.items():
         signals.setdefault(name, Signal(command, timeout))
-    return Rulebook(signals, rulebook.builtins)
+    return Rulebook(signals, rulebook.builtins, rulebook.compiler)
 
 
 def _plan(

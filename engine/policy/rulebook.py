@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from cupcake.engine.errors import Diagnostic
 from cupcake.engine.policy.builtin_config import BuiltinConfig, read_builtins
@@ -16,6 +16,7 @@ _KNOWN_KEYS = frozenset(
     {
         "signals",
         "builtins",
+        "compiler",
         "watchdog",
         "telemetry",
         "version",
@@ -28,10 +29,11 @@ _KNOWN_KEYS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """The configuration of one layer; the empty one is the default."""
+    """The configuration of one layer; the empty one is the default. `compiler` is who compiles the layer's policies."""
 
     signals: Mapping[str, Signal] = field(default_factory=dict)
     builtins: BuiltinConfig = field(default_factory=BuiltinConfig)
+    compiler: Literal["builtin", "opa"] = "builtin"
 
 
 @dataclass(slots=True)
@@ -96,7 +98,17 @@ def read_rulebook(file: str, data: bytes, findings: Findings) -> Rulebook:
         _fault(file, document.row_of("builtins", *path), text, code="rulebook_warning")
         for path, text in warnings
     )
-    return Rulebook(signals, builtins)
+    compiler = document.value.get("compiler", "builtin")
+    if compiler not in ("builtin", "opa"):
+        findings.errors.append(
+            _fault(
+                file,
+                document.row_of("compiler"),
+                "`compiler` must be `builtin` (the default) or `opa`",
+            )
+        )
+        compiler = "builtin"
+    return Rulebook(signals, builtins, compiler)
 
 
 def _signals(file: str, document: YamlText, findings: Findings) -> dict[str, Signal]:

@@ -155,13 +155,15 @@ def load(
     own = builtins or {}
     machine = native.quick_machine() if quick else native.machine()
     cache = ModuleCache(Path(cache_dir)) if cache_dir is not None else None
-    if isinstance(source, Artifact):
-        calls = HostCalls(source.builtins, own)
-        program = _program(machine, source, limits, cache)
-        ids = {name: i for i, name in enumerate(source.entrypoints)}
-        return Policy(program, ids, calls, source.source_map)
     data = b"{}"
-    if not isinstance(source, bytes):
+    if isinstance(source, Artifact):
+        if not source.foreign:
+            calls = HostCalls(source.builtins, own)
+            program = _program(machine, source, limits, cache)
+            ids = {name: i for i, name in enumerate(source.entrypoints)}
+            return Policy(program, ids, calls, source.source_map)
+        source, data = source.wasm, source.data
+    elif not isinstance(source, bytes):
         bundle = read_bundle(Path(source))
         source, data = bundle.wasm, bundle.data
     foreign = ForeignProgram(machine, machine.compile(source), limits, data)
