@@ -162,7 +162,8 @@ def load(
             program = _program(machine, source, limits, cache)
             ids = {name: i for i, name in enumerate(source.entrypoints)}
             return Policy(program, ids, calls, source.source_map)
-        source, data = source.wasm, source.data
+        data = source.data
+        source = source.wasm
     elif not isinstance(source, bytes):
         bundle = read_bundle(Path(source))
         source, data = bundle.wasm, bundle.data
