@@ -133,6 +133,7 @@ def evaluate(
     from cupcake.engine.api import to_const
     from cupcake.engine.builtins.libraries import absent_libraries
     from cupcake.engine.plan.planner import plan
+    from cupcake.engine.prints import PRINT, printer
     from cupcake.engine.rego.compile import check
     from cupcake.engine.rego.parser import parse_module, parse_query
     from cupcake.engine.vm import load
@@ -156,12 +157,17 @@ def evaluate(
         strict=strict,
         query_package=package,
         query_imports=imported,
+        extra_builtins=[PRINT],
+        prints=True,
         sources={**loaded.modules, "<query>": text},
     )
     assert checked.query is not None
     query = _in_order(checked.query)
-    artifact = assemble(plan(checked, (), to_const(loaded.data), query=query))
-    policy = load(artifact, limits=limits, quick=True)
+    artifact = assemble(
+        plan(checked, (), to_const(loaded.data), query=query), extra_builtins=[PRINT]
+    )
+    shown = {PRINT.name: printer(lambda line: print(line, file=sys.stderr))}
+    policy = load(artifact, limits=limits, builtins=shown, quick=True)
     given = dump(document[0]).encode() if document else b""
     flags = STRICT if strict_builtin_errors else 0
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import re
 import sys
@@ -190,6 +191,9 @@ def _to_json(result: TestResult) -> dict[str, Any]:
     if result.skipped:
         shape["skip"] = True
     shape["duration"] = result.duration_ns
+    if result.printed:
+        text = "".join(f"{line}\n" for line in result.printed)
+        shape["output"] = base64.b64encode(text.encode("utf-8", "replace")).decode()
     if result.cases:
         shape["sub_results"] = _cases_json(result.cases)
     return shape
@@ -246,7 +250,8 @@ def _lines(result: TestResult, sources: Mapping[str, str]) -> list[str]:
     if result.skipped:
         return [f"{name}: SKIPPED"]
     if result.error is not None:
-        return [f"{name}: ERROR ({took})", f"  {result.error}"]
+        lines = [f"{name}: ERROR ({took})", f"  {result.error}"]
+        return lines + [f"  printed: {line}" for line in result.printed]
     lines = [f"{name}: {'PASS' if result.passed else 'FAIL'} ({took})"]
     lines += _case_lines(result.cases, "  ")
     if result.failure is not None:
@@ -255,6 +260,7 @@ def _lines(result: TestResult, sources: Mapping[str, str]) -> list[str]:
         place = f"{result.test.loc.file}:{result.test.loc.row}"
         shown = "undefined" if repr(result.value) == "UNDEFINED" else _short(result.value)
         lines += [f"  {place}: its value is {shown}, a test passes with true"]
+    lines += [f"  printed: {line}" for line in result.printed]
     return lines
 
 

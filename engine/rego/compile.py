@@ -64,6 +64,7 @@ def check(
     query_imports: Sequence[ast.Import] = (),
     cache: ModuleCache | None = None,
     sources: Mapping[str, str] | None = None,
+    prints: bool = False,
 ) -> Checked:
     """Check `modules` (and `query`) and bring them into the checked form.
 
@@ -71,12 +72,13 @@ def check(
     dotted package whose rules the query sees by their short names. Calls of builtins with a requirement in `absent` are
     errors. With a `cache`, modules that are the
     same objects as before are not worked on again; entries of modules that are gone are dropped.
+    `prints` keeps `print(...)` as calls of the builtin `internal.print`, which `extra_builtins` must then declare.
     Raises CompileErrors with all errors in source order; they show the source lines if `sources` holds
     the texts by file name.
     """
     problems = Problems()
     ordered_modules = sorted(modules, key=lambda m: m.file)
-    front = _FrontEnd(ordered_modules, tuple(extra_builtins), strict, absent)
+    front = _FrontEnd(ordered_modules, tuple(extra_builtins), strict, absent, prints)
     results: ModuleCache = {}
     written: dict[int, Mapping[str, str]] = {}
     checked_modules: list[ast.Module] = []
@@ -135,7 +137,9 @@ class _FrontEnd:
         extra: tuple[Builtin, ...],
         strict: bool,
         absent: frozenset[str],
+        prints: bool,
     ) -> None:
+        self.prints = prints
         self.extra = extra
         self.strict = strict
         self.builtins: dict[str, Builtin] = {**REGISTRY, **{b.name: b for b in extra}}
@@ -152,7 +156,7 @@ class _FrontEnd:
     def module(self, module: ast.Module, before: ModuleResult | None) -> ModuleResult:
         """The checked module; `before` is the result of an earlier run, used if nothing changed."""
         exports = frozenset(self.exports[module.package.terms])
-        context = (self.known, exports, self.extra, self.strict, self.signatures.absent)
+        context = (self.known, exports, self.extra, self.strict, self.signatures.absent, self.prints)
         if before is not None and before.module is module and before.context == context:
             return before
         problems = Problems()
@@ -165,6 +169,7 @@ class _FrontEnd:
         for rule in module.rules:
             errors = len(problems)
             rewriter = Rewriter(names, self.signatures, problems, v1=v1, strict=self.strict)
+            rewriter.prints = self.prints
             rewriter.metadata = partial(self.metadata.constant, module=module, rule=rule)
             new = rule
             try:
@@ -189,6 +194,7 @@ class _FrontEnd:
     ) -> tuple[CheckedQuery, Mapping[str, str]]:
         errors = len(problems)
         rewriter = Rewriter(names, self.signatures, problems)
+        rewriter.prints = self.prints
         body, variables = rewriter.query(query)
         if len(problems) == errors:
             orderer = Orderer(rewriter.written, self.is_relation, problems)

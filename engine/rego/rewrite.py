@@ -70,6 +70,7 @@ class Rewriter(Locals):
         self.undeclared: list[ast.Var] = []
         self.hidden: set[str] = set()
         self.uses_metadata = False
+        self.prints = False
         self.metadata: Callable[[str], ast.Term] | None = None
 
     # -- terms ---------------------------------------------------------------------------------
@@ -269,7 +270,8 @@ class Rewriter(Locals):
         if isinstance(kind, ast.SomeDecl):
             self.some(kind, expr, scope)
             return
-        if is_print(kind) and self.visible("print", scope) is None:
+        shown = is_print(kind) and self.visible("print", scope) is None
+        if shown and not self.prints:
             self.printed(kind, scope)
             return
         saved, self.prelude = self.prelude, []
@@ -277,7 +279,9 @@ class Rewriter(Locals):
         for w in withs:
             check_with(w, self.signatures, self.problems)
         new: ast.ExprKind
-        if isinstance(kind, ast.Call):
+        if shown and isinstance(kind, ast.Call):
+            new = self.print_call(kind, scope)
+        elif isinstance(kind, ast.Call):
             new = self.statement_call(kind, expr, scope)
         elif isinstance(kind, ast.Assign):
             new = self.assign(kind, expr, scope)
@@ -297,6 +301,13 @@ class Rewriter(Locals):
             )
         self.prelude = saved
         out.append(ast.Expr(new, expr.negated, withs, expr.loc, expr.generated))
+
+    def print_call(self, kind: ast.Call, scope: Scope) -> ast.ExprKind:
+        """A `print` that is kept: like a template string, a part that is undefined does not end the body."""
+        parts = self.template(ast.TemplateString(kind.args, kind.loc), scope)
+        assert isinstance(parts, ast.Call)
+        operator = ast.Ref((ast.Var("internal"), ast.String("print")), kind.loc)
+        return ast.Call(operator, parts.args, kind.loc)
 
     def printed(self, kind: ast.ExprKind, scope: Scope) -> None:
         """What `print` shows counts as used, though the statement is left out."""

@@ -6,13 +6,14 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cupcake.engine.api import to_const
 from cupcake.engine.builtins.libraries import absent_libraries
 from cupcake.engine.errors import EngineError, EvaluationError
 from cupcake.engine.plan.planner import plan
+from cupcake.engine.prints import PRINT, printer
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Checked, CheckedQuery
 from cupcake.engine.rego.compile import check
@@ -20,6 +21,7 @@ from cupcake.engine.testing.coverage import REACHED, Coverage, Reached, instrume
 from cupcake.engine.testing.discover import TestCase, find_tests
 from cupcake.engine.testing.explain import Failure, case_names, explain, pinned
 from cupcake.engine.vm import Limits, Policy, load
+from cupcake.engine.vm.hostcalls import HostFunction
 from cupcake.engine.vm.policy import UNDEFINED
 from cupcake.engine.wasm.assemble import assemble
 
@@ -35,7 +37,8 @@ class CaseResult:
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """What became of a test: `passed`, or `skipped`, or `error`, or else it failed, with `failure` or `value`."""
+    """What became of a test: `passed`, or `skipped`, or `error`, or else it failed, with `failure` or `value`.
+    `printed` are the lines of its `print(...)`."""
 
     test: TestCase
     passed: bool = False
@@ -45,6 +48,7 @@ class TestResult:
     value: Any = UNDEFINED
     cases: tuple[CaseResult, ...] = ()
     duration_ns: int = 0
+    printed: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -63,11 +67,14 @@ class Suite:
     _policy: Policy | None
     _limits: Limits
     _reached: Reached | None
+    _lines: list[str]
 
     def run(self, *, explained: bool = True) -> Iterator[TestResult]:
         """The results, in order. With `explained`, failures say where and why."""
         for test in self.tests:
-            yield self._run(test, explained)
+            self._lines.clear()
+            result = self._run(test, explained)
+            yield replace(result, printed=tuple(self._lines))
 
     def coverage(self) -> Coverage | None:
         """What the tests that ran have reached; None when it was not asked for."""
@@ -137,8 +144,11 @@ class Suite:
         raise KeyError(test.full_name)
 
     def _ask(self, query: CheckedQuery) -> list[dict[str, Any]]:
-        artifact = assemble(plan(self._checked, (), self._data, query=query))
-        policy = load(artifact, limits=self._limits, quick=True)
+        artifact = assemble(
+            plan(self._checked, (), self._data, query=query), extra_builtins=[PRINT]
+        )
+        unheard = {PRINT.name: printer(lambda line: None)}
+        policy = load(artifact, limits=self._limits, builtins=unheard, quick=True)
         return policy.solutions(artifact.entrypoints[0])
 
 
@@ -153,22 +163,33 @@ def compile_tests(
 ) -> Suite:
     """The tests whose full name (`data.a.test_x`) has a match of `only`. Raises CompileErrors."""
     renamed, tests = find_tests(modules)
-    checked = check(renamed, data_paths=data, absent=absent_libraries(), sources=sources)
+    checked = check(
+        renamed,
+        data_paths=data,
+        absent=absent_libraries(),
+        sources=sources,
+        extra_builtins=[PRINT],
+        prints=True,
+    )
     tests = [test for test in tests if only is None or only.search(test.full_name)]
     paths = ["/".join(t.path) for t in tests if not t.todo and not t.problem]
     base = to_const(data)
     reached = Reached() if coverage else None
     policy = None
     limits = limits or Limits()
-    if paths and reached is not None:
-        artifact = assemble(
-            plan(instrument(checked), paths, base, index=False), extra_builtins=[REACHED]
-        )
-        noted = {REACHED.name: reached.note}
-        policy = load(artifact, limits=limits, builtins=noted, quick=True)
-    elif paths:
-        policy = load(assemble(plan(checked, paths, base)), limits=limits, quick=True)
-    return Suite(renamed, tests, sources, checked, base, policy, limits, reached)
+    lines: list[str] = []
+    extra = [PRINT]
+    served: dict[str, HostFunction] = {PRINT.name: printer(lines.append)}
+    if paths:
+        if reached is None:
+            planned = plan(checked, paths, base)
+        else:
+            planned = plan(instrument(checked), paths, base, index=False)
+            extra.append(REACHED)
+            served[REACHED.name] = reached.note
+        artifact = assemble(planned, extra_builtins=extra)
+        policy = load(artifact, limits=limits, builtins=served, quick=True)
+    return Suite(renamed, tests, sources, checked, base, policy, limits, reached, lines)
 
 
 def _cases(names: list[list[Any]], value: Mapping[str, Any]) -> tuple[CaseResult, ...]:

@@ -18,7 +18,7 @@ HostFunction = Callable[..., object]
 class HostCalls:
     """The host functions of one policy, by the ids that its module uses."""
 
-    __slots__ = ("by_id",)
+    __slots__ = ("by_id", "repeated")
 
     def __init__(self, wanted: Mapping[str, int], own: Mapping[str, HostFunction]) -> None:
         """`own` functions go before those that ship. LoadError naming every builtin that is wanted and not served."""
@@ -29,6 +29,8 @@ class HostCalls:
                 f"the policy calls {'builtins' if len(missing) > 1 else 'a builtin'} that this host does not serve: "
                 f"{', '.join(missing)}. Remove the call, or serve it (load(..., builtins={{name: function}}))"
             )
+        # What is shown is shown as often as it is asked for.
+        self.repeated = frozenset(n for name, n in wanted.items() if name == "internal.print")
         self.by_id = {number: (name, served[name]) for name, number in wanted.items()}
 
 
@@ -43,6 +45,8 @@ class HostSession:
 
     def call(self, number: int, operands: tuple[str, ...]) -> str | None:
         """Texts of the operands -> text of the result, None for undefined. EvaluationError ends the evaluation."""
+        if number in self._calls.repeated:
+            return self._call(number, operands)
         key = (number, operands)
         if key not in self._answers:
             self._answers[key] = self._call(number, operands)

@@ -83,3 +83,27 @@ def test_partial_evaluation_is_refused_with_what_to_do(rego: Run) -> None:
 def test_arguments_that_do_not_go_together_are_wrong_usage(rego: Run, line: str) -> None:
     code, _, err = rego(line)
     assert (code, err.startswith("cupcake rego eval: ")) == (2, True)
+
+
+PRINTED = [
+    ("data.printing.p", ['a 1 {"b"} <undefined> [1, "q"] null', "in f 3"]),
+    ("data.printing.q", ["1", "same", "2", "same", "2", "same"]),
+    ("data.printing.r", ['x {"y": 1.50}']),
+    ('print("here", data.printing.q)', None),
+]
+
+
+@pytest.mark.parametrize(("query", "lines"), PRINTED, ids=[q for q, _ in PRINTED])
+def test_print_goes_to_stderr(rego: Run, query: str, lines: list[str] | None) -> None:
+    _, _, err = rego(f"eval -d print.rego {query!r}")
+    if lines is None:
+        assert err.splitlines()[-1] == "here {1, 2}"
+    else:
+        assert err.splitlines() == lines
+
+
+@pytest.mark.parametrize("query", [q for q, _ in PRINTED if q != "data.printing.r"])
+def test_opa_prints_the_same(rego: Run, opa: Run, query: str) -> None:
+    """But for `print(...) with ...`: OPA takes the operands from outside of the `with`."""
+    line = f"eval -d print.rego {query!r}"
+    assert rego(line)[1:] == opa(line)[1:]

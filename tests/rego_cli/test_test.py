@@ -95,6 +95,13 @@ def test_wrong_options_exit_2_and_are_named(rego: Run, arguments: str) -> None:
     assert shlex.split(arguments)[0] in err
 
 
+def test_what_a_test_prints_is_shown_with_it(rego: Run, opa: Run) -> None:
+    _, out, _ = rego("test print.rego -v")
+    assert "  printed: hello 3\n  printed: a 1" in out
+    outputs = [json.loads(run("test print.rego -f json")[1])[0]["output"] for run in (rego, opa)]
+    assert outputs[0] == outputs[1]
+
+
 # -- coverage ------------------------------------------------------------------------------------
 
 
