@@ -10,6 +10,9 @@ from typing import Any
 from cupcake.client import messages as m
 
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 class Decision:
     """One verdict.
 
@@ -102,9 +105,7 @@ def event_bytes(event: Mapping[str, Any] | bytes | str) -> bytes:
         return event
     if isinstance(event, str):
         return event.encode("utf-8", "surrogatepass")
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "surrogatepass"
-    )
+    return _ENCODE(event).encode("utf-8", "surrogatepass")
 
 
 def project_root(path: str | os.PathLike[str]) -> str:

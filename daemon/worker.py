@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import importlib.util
 import json
@@ -87,6 +88,7 @@ class Worker:
         self._most_projects = most_projects
         self._projects: OrderedDict[str, Project] = OrderedDict()
         self._used: set[str] = set()
+        self._untidy = True
 
     def run(self, parent: int, orphaned_after: float) -> None:
         """Until STOP, or until the supervisor is gone or silent for too long."""
@@ -206,6 +208,7 @@ class Worker:
                     self._projects[take.root] = Project(None, take.generation, error, take.notices)
         if take.root in self._projects:
             self._projects.move_to_end(take.root)
+        self._untidy = True
         while len(self._projects) > self._most_projects:
             self._projects.popitem(last=False)
         self._socket.send(
@@ -227,6 +230,13 @@ class Worker:
             if root in self._projects:
                 self._projects.move_to_end(root)
         self._socket.send(wire.pack_json(wire.ALIVE, {"rss": _rss(), "used": used}))
+        if self._untidy:
+            # What has been loaded stays, so the collector need not look through it at every turn. Not while loading:
+            # that would keep the first event of a new generation waiting.
+            self._untidy = False
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
 
 
 def _rss() -> int:
@@ -249,6 +259,8 @@ def main() -> int:
     given = json.loads(sys.stdin.buffer.readline())
     die_with_parent(given["parent"])
     module = load_module(given["engine_module"])
+    # An evaluation leaves next to no cycles behind, so the collector may wait longer than its default 700 objects.
+    gc.set_threshold(20_000, 20, 20)
     context = zmq.Context()
     socket = context.socket(zmq.DEALER)
     try:
