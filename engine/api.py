@@ -22,6 +22,7 @@ from cupcake.engine.plan.constants import constant, is_constant
 from cupcake.engine.plan.planner import plan
 from cupcake.engine.rego.compile import check
 from cupcake.engine.rego.parser import parse_module, parse_query, parse_term
+from cupcake.engine.solutions import in_order, without_hidden
 from cupcake.engine.vm import Limits, Policy
 from cupcake.engine.vm import load as load_policy
 from cupcake.engine.vm.hostcalls import HostFunction
@@ -105,7 +106,8 @@ def query(
     limits: Limits | None = None,
     builtins: Mapping[str, HostFunction] | None = None,
 ) -> list[dict[str, Any]]:
-    """Evaluate a query as `opa eval` does: one dict of the query's variables a solution, [] when undefined.
+    """Evaluate a query as `opa eval` does: one dict of the query's variables a solution, in the order of the iteration,
+    [] when undefined.
 
     `builtins` adds host functions over Python values by name, or replaces ones of that name. Sets are sorted lists, keys that are no strings their JSON text; numbers are int, float when that is exact, else
     Decimal. `input` None is null, left out is no input; `input_term` gives the input as a Rego term instead.
@@ -124,13 +126,16 @@ def query(
         extra_builtins=extra,
         absent=absent_libraries(),
     )
-    artifact = assemble(plan(checked, (), base, query=checked.query), extra_builtins=extra)
+    assert checked.query is not None
+    asked = in_order(checked.query)
+    artifact = assemble(plan(checked, (), base, query=asked), extra_builtins=extra)
     policy = load_policy(artifact, limits=limits, builtins=builtins, quick=True)
     if input_term is not None:
         input = _term_value(input_term)
-    return policy.solutions(
+    found = policy.solutions(
         artifact.entrypoints[0], input, strict_builtin_errors=strict_builtin_errors
     )
+    return [without_hidden(solution) for solution in found]
 
 
 @contextmanager

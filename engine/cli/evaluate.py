@@ -21,13 +21,12 @@ from cupcake.engine.cli.options import (
 from cupcake.engine.cli.output import NumberText, dump, read_exact, table
 from cupcake.engine.errors import EngineError, EvaluationError
 from cupcake.engine.rego import ast
-from cupcake.engine.rego.checked import CheckedQuery
+from cupcake.engine.solutions import HIDDEN, in_order
 
 if TYPE_CHECKING:
     from cupcake.engine.vm import Limits
 
 _VALUE = "__value{}__"
-_HIDDEN = "!"
 _CELL = 80
 
 
@@ -162,7 +161,7 @@ def evaluate(
         sources={**loaded.modules, "<query>": text},
     )
     assert checked.query is not None
-    query = _in_order(checked.query)
+    query = in_order(checked.query)
     artifact = assemble(
         plan(checked, (), to_const(loaded.data), query=query), extra_builtins=[PRINT]
     )
@@ -212,37 +211,6 @@ def _iterates(node: Any) -> bool:
             return False
 
 
-def _in_order(query: CheckedQuery) -> CheckedQuery:
-    """The query, also asking for what its refs iterate over, under names that sort first: results are a sorted set, and
-    so come in the order of the iteration, equal ones as often as there are."""
-    operands: dict[str, ast.Var] = {}
-    for expr in query.body:
-        if not expr.negated and not isinstance(expr.kind, ast.Every):
-            _operands(expr.kind, operands)
-    hidden = tuple((f"{_HIDDEN}{n:06}", var) for n, var in enumerate(operands.values()))
-    return replace(query, vars=(*hidden, *query.vars))
-
-
-def _operands(node: Any, found: dict[str, ast.Var]) -> None:
-    match node:
-        case ast.Unify(lhs, rhs):
-            _operands((lhs, rhs), found)
-        case ast.Ref(terms):
-            for term in terms[1:]:
-                if isinstance(term, ast.Var):
-                    found.setdefault(term.name, term)
-            _operands(terms, found)
-        case ast.Call(_, args):
-            _operands(args, found)
-        case ast.Array(items) | ast.Set(items):
-            _operands(items, found)
-        case ast.Object(pairs):
-            _operands(pairs, found)
-        case tuple():
-            for item in node:
-                _operands(item, found)
-
-
 def _value_of(expr: ast.Expr) -> ast.Term | None:
     """The term whose value the expression shows."""
     from cupcake.engine.builtins.registry import REGISTRY
@@ -267,7 +235,7 @@ def _shaped(bindings: dict[str, Any], body: ast.Body, text: str) -> dict[str, An
         }
         for i, expr in enumerate(body)
     ]
-    named = {k: bindings[k] for k in sorted(bindings) if not k.startswith(("__value", _HIDDEN))}
+    named = {k: bindings[k] for k in sorted(bindings) if not k.startswith(("__value", HIDDEN))}
     return {"expressions": expressions, **({"bindings": named} if named else {})}
 
 
