@@ -60,7 +60,7 @@ def load_paths(paths: Sequence[str], ignore: Sequence[str] = ()) -> Loaded:
             for found in _files(path, ignore):
                 below = found.relative_to(path).parts[:-1]
                 _add(loaded, found, (*prefix, *below))
-        elif path.is_file():
+        elif path.exists():
             if path.suffix not in (".rego", *_DATA):
                 raise LoadProblem(f"{path}: neither .rego, .json nor .yaml")
             _add(loaded, path, prefix)
@@ -98,7 +98,7 @@ def policy_files(paths: Sequence[str], ignore: Sequence[str] = ()) -> dict[str, 
         path = Path(name)
         if path.is_dir():
             texts |= {str(p): read_text(p) for p in _files(path, ignore) if p.suffix == ".rego"}
-        elif path.is_file():
+        elif path.exists():
             texts |= {str(path): read_text(path)} if path.suffix == ".rego" else {}
         else:
             raise LoadProblem(f"{path}: no such file or folder")
@@ -112,7 +112,7 @@ def read_input(name: str | None, from_stdin: bool) -> tuple[bool, Any]:
     if name is None:
         return False, None
     path = Path(name)
-    if not path.is_file():
+    if not path.exists() or path.is_dir():
         raise LoadProblem(f"{path}: no such file")
     return True, _document(path, read_text(path))
 
@@ -133,7 +133,9 @@ def parse_json(text: str, name: str) -> Any:
         raise LoadProblem(f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
     except RecursionError:
         raise LoadProblem(f"{name}: nested too deeply") from None
-    except (ValueError, ArithmeticError) as error:
+    except ArithmeticError:
+        raise LoadProblem(f"{name}: a number is out of range: its exponent is too large") from None
+    except ValueError as error:
         raise LoadProblem(f"{name}: not JSON that can be used: {error}") from None
 
 

@@ -219,10 +219,14 @@ class Rewriter(Locals):
     def constant(self, call: ast.Call) -> ast.Term | None:
         """The value of a `rego.metadata` call, which depends on the rule around it only."""
         head = call.operator.terms[0]
-        if self.metadata is None or not isinstance(head, ast.Var) or head.name != "rego":
+        if not isinstance(head, ast.Var) or head.name != "rego":
             return None
         name = dotted(call.operator)
         if name not in METADATA_CALLS:
+            return None
+        if self.metadata is None:
+            message = f"{name} tells about the rule around it: a query has none"
+            self.problems.add(COMPILE_ERROR, message, call.loc)
             return None
         self.uses_metadata = True
         return self.metadata(name)
