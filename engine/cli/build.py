@@ -69,9 +69,7 @@ def run(options: argparse.Namespace) -> int:
     output = Path(options.output)
     loaded = load_given(options)
     version = version_of(options)
-    policy = planned(
-        loaded.modules, loaded.data, options.entrypoint, version, strict=options.strict
-    )
+    policy = planned(loaded, options.entrypoint, version, strict=options.strict)
     if options.target == "plan":
         if output.suffix == ".wasm":
             raise UsageError("-t plan makes no .wasm: name a .tar.gz or .json")

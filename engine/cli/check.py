@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from cupcake.engine.cli.files import LoadProblem, load_bundles, policy_files
+from cupcake.engine.cli.files import Loaded, LoadProblem, load_bundles, policy_files
 from cupcake.engine.cli.options import DONE, parse_all, version_of
 
 
@@ -37,15 +37,15 @@ def run(options: argparse.Namespace) -> int:
     from cupcake.engine.rego.compile import check
 
     if options.bundle:
-        modules = load_bundles(options.paths, options.ignore).modules
+        loaded = load_bundles(options.paths, options.ignore)
     else:
-        modules = policy_files(options.paths, options.ignore)
-    if not modules:
+        loaded = Loaded(policy_files(options.paths, options.ignore))
+    if not loaded.modules:
         raise LoadProblem(f"no .rego file in {', '.join(options.paths)}")
-    parsed = parse_all(modules.items(), version_of(options))
+    parsed = parse_all(loaded, version_of(options))
     check(
         parsed,
-        sources=modules,
+        sources=loaded.modules,
         strict=options.strict,
         absent=absent_libraries() | {NETWORK},
     )

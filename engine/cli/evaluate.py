@@ -141,7 +141,7 @@ def evaluate(
 
     if not text.strip():
         raise EngineError("cannot evaluate empty query")
-    parsed = parse_all(loaded.modules.items(), version)
+    parsed = parse_all(loaded, version)
     body = parse_query(text, "<query>", rego_version=version)
     imported: list[ast.Import] = []
     for one in imports:

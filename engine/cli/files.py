@@ -11,17 +11,18 @@ import json
 import math
 import sys
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cupcake.engine.errors import EngineError
 
 MAX_FILE = 64 * 1024 * 1024
 MAX_BUNDLE = 256 * 1024 * 1024
 _DATA = (".json", ".yaml", ".yml")
+_MANIFEST = ".manifest"
 
 
 class LoadProblem(EngineError):
@@ -45,10 +46,11 @@ class WrittenNumber(Decimal):
 
 @dataclass(slots=True)
 class Loaded:
-    """Policy texts by name and the base document."""
+    """Policy texts by name, the base document, and the Rego version of policies whose bundle states one."""
 
     modules: dict[str, str] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, Literal["v0", "v1"]] = field(default_factory=dict)
 
 
 def load_paths(paths: Sequence[str], ignore: Sequence[str] = ()) -> Loaded:
@@ -75,9 +77,13 @@ def load_bundles(paths: Sequence[str], ignore: Sequence[str] = ()) -> Loaded:
     for given in paths:
         path = Path(given.removeprefix("file://"))
         if path.is_dir():
+            inside: dict[str, str] = {}
             for found in _files(path, ignore):
                 if found.suffix == ".rego" or found.stem == "data":
                     _add(loaded, found, found.relative_to(path).parts[:-1])
+                    inside[str(found)] = found.relative_to(path).as_posix()
+            if (path / _MANIFEST).is_file():
+                _versions(loaded, read_text(path / _MANIFEST), inside, str(path / _MANIFEST))
         elif path.is_file():
             _add_archive(loaded, path)
         else:
@@ -88,6 +94,7 @@ def load_bundles(paths: Sequence[str], ignore: Sequence[str] = ()) -> Loaded:
 def merge_into(one: Loaded, other: Loaded) -> None:
     """Adds what `other` holds."""
     one.modules.update(other.modules)
+    one.versions.update(other.versions)
     _merge(one.data, other.data, "the bundles")
 
 
@@ -232,13 +239,17 @@ def _merge(into: dict[str, Any], new: dict[str, Any], name: str) -> None:
 
 def _add_archive(loaded: Loaded, path: Path) -> None:
     left = MAX_BUNDLE
+    manifest = "{}"
+    inside_names: dict[str, str] = {}
     try:
         with tarfile.open(path, "r:*") as archive:
             for member in archive:
                 inside = Path(member.name.lstrip("/"))
                 parts = tuple(p for p in inside.parts if p != ".")
-                wanted = inside.suffix == ".rego" or (
-                    inside.stem == "data" and inside.suffix in _DATA
+                wanted = (
+                    inside.suffix == ".rego"
+                    or (inside.stem == "data" and inside.suffix in _DATA)
+                    or parts == (_MANIFEST,)
                 )
                 if not member.isfile() or not wanted or ".." in parts:
                     continue
@@ -247,10 +258,34 @@ def _add_archive(loaded: Loaded, path: Path) -> None:
                     raise LoadProblem(f"{path}: {inside} makes the bundle too large")
                 content = archive.extractfile(member)
                 text = _text(content.read() if content else b"", f"{path}:{inside}")
-                if inside.suffix == ".rego":
+                if parts == (_MANIFEST,):
+                    manifest = text
+                elif inside.suffix == ".rego":
                     loaded.modules["/".join(parts)] = text
+                    inside_names["/".join(parts)] = "/".join(parts)
                 else:
                     document = _document(inside, text)
                     _merge_document(loaded, document, parts[:-1], f"{path}:{inside}")
     except (OSError, tarfile.TarError, EOFError) as error:
         raise LoadProblem(f"{path}: cannot read the bundle: {error}") from None
+    _versions(loaded, manifest, inside_names, f"{path}:{_MANIFEST}")
+
+
+def _versions(loaded: Loaded, manifest: str, inside: Mapping[str, str], name: str) -> None:
+    """Notes the versions that a manifest gives: `rego_version`, and `file_rego_versions` by path or pattern."""
+    stated = parse_json(manifest, name)
+    if not isinstance(stated, dict):
+        raise LoadProblem(f"{name}: the manifest must be an object")
+    patterns = stated.get("file_rego_versions") or {}
+    if not isinstance(patterns, dict):
+        raise LoadProblem(f"{name}: file_rego_versions must be an object")
+    for module, path in inside.items():
+        version = stated.get("rego_version")
+        for pattern, own in patterns.items():
+            if fnmatch.fnmatchcase(path, pattern.lstrip("/")):
+                version = own
+        if version is None:
+            continue
+        if version not in (0, 1) or isinstance(version, bool):
+            raise LoadProblem(f"{name}: the Rego version of {path} is {version}, not 0 or 1")
+        loaded.versions[module] = "v1" if version else "v0"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from cupcake.engine.cli.files import MAX_FILE, Loaded, load_bundles, load_paths
@@ -50,15 +49,16 @@ def load_given(options: argparse.Namespace) -> Loaded:
     return load(options.paths, options.ignore)
 
 
-def parse_all(modules: Iterable[tuple[str, str]], version: Version) -> list[Module]:
-    """Parses every module; raises CompileErrors with the parse errors of all."""
+def parse_all(loaded: Loaded, version: Version) -> list[Module]:
+    """Parses every module, as `version` where its bundle states none; raises CompileErrors with the parse errors of all."""
     from cupcake.engine.rego.parser import parse_module
 
     parsed: list[Module] = []
     wrong: list[Diagnostic] = []
-    for name, text in modules:
+    for name, text in loaded.modules.items():
+        stated = loaded.versions.get(name, version)
         try:
-            parsed.append(parse_module(text, name, rego_version=version))
+            parsed.append(parse_module(text, name, rego_version=stated))
         except CompileErrors as errors:
             wrong += errors.diagnostics
     if wrong:

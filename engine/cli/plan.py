@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from cupcake.engine.cli.files import Loaded
 from cupcake.engine.cli.options import DONE, Version, load_given, parse_all, version_of
 from cupcake.engine.errors import EngineError
 from cupcake.engine.plan import ir
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     from cupcake.engine.plan.pretty import pretty
 
     loaded = load_given(options)
-    policy = planned(loaded.modules, loaded.data, options.entrypoint, version_of(options))
+    policy = planned(loaded, options.entrypoint, version_of(options))
     if options.format == "json":
         print(json.dumps(plain_form(policy), indent=2))
     else:
@@ -52,8 +53,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def planned(
-    modules: Mapping[str, str],
-    data: Mapping[str, Any],
+    loaded: Loaded,
     entrypoints: Sequence[str],
     version: Version,
     *,
@@ -66,11 +66,11 @@ def planned(
     from cupcake.engine.rego.compile import check
 
     checked = check(
-        parse_all(modules.items(), version),
-        data_paths=data,
+        parse_all(loaded, version),
+        data_paths=loaded.data,
         absent=absent_libraries() | {NETWORK},
         strict=strict,
-        sources=modules,
+        sources=loaded.modules,
     )
     paths = [entrypoint_path(e) for e in entrypoints]
     for path in paths:
@@ -79,7 +79,7 @@ def planned(
             raise EngineError(
                 f'entrypoint "{path}" does not refer to a rule: the policies define no such name'
             )
-    return plan(checked, paths, to_const(data))
+    return plan(checked, paths, to_const(loaded.data))
 
 
 def plain_form(policy: ir.Policy) -> dict[str, Any]:

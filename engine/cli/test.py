@@ -124,7 +124,7 @@ def run_once(options: argparse.Namespace) -> int:
     loaded = load_given(options)
     measured = options.coverage or options.threshold is not None
     suite = compile_tests(
-        parse_all(loaded.modules.items(), version_of(options)),
+        parse_all(loaded, version_of(options)),
         loaded.data,
         loaded.modules,
         only=None if options.run is None else re.compile(options.run),

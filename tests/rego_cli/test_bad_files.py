@@ -42,11 +42,12 @@ def test_data_that_cannot_be_used_is_named(
     assert says in err
 
 
-@pytest.mark.parametrize(("name", "content", "says"), POLICIES, ids=[n for n, _, _ in POLICIES])
+@pytest.mark.parametrize("policy", POLICIES, ids=[n for n, _, _ in POLICIES])
 @pytest.mark.parametrize("word", ["check", "test", "eval data -f raw -d"])
 def test_policies_that_cannot_be_read_are_named(
-    rego: Run, tmp_path: Path, word: str, name: str, content: bytes, says: str
+    rego: Run, tmp_path: Path, word: str, policy: tuple[str, bytes, str]
 ) -> None:
+    name, content, says = policy
     (tmp_path / name).write_bytes(content)
     code, _, err = rego(f"{word} {tmp_path / name}")
     assert code == (2 if word.startswith("eval") else 1)

@@ -159,6 +159,40 @@ def test_mistakes_are_named(rego: Run, tmp_path: Path, line: str, code: int, say
     assert "Traceback" not in err
 
 
+def v0_bundle(folder: Path, manifest: str) -> Path:
+    folder.mkdir()
+    (folder / "old.rego").write_text("package old\n\np[x] { x := 1 }\n", encoding="utf-8")
+    (folder / "new.rego").write_text("package new\n\np contains 2 if true\n", encoding="utf-8")
+    (folder / ".manifest").write_text(manifest, encoding="utf-8")
+    return folder
+
+
+def test_a_manifest_states_the_version_of_its_policies(rego: Run, opa: Run, tmp_path: Path) -> None:
+    stated = '{"rego_version": 1, "file_rego_versions": {"/old.rego": 0}}'
+    folder = v0_bundle(tmp_path / "b", stated)
+    with tarfile.open(tmp_path / "b.tar.gz", "w:gz") as tar:
+        for path in sorted(folder.iterdir()):
+            tar.add(path, path.name)
+    wanted = (0, '{"new":{"p":[2]},"old":{"p":[1]}}\n', "")
+    assert rego(f"eval -b {folder} -f raw data") == wanted
+    line = f"eval -b {tmp_path}/b.tar.gz -f raw data"
+    assert rego(line) == opa(line) == wanted
+
+
+@pytest.mark.parametrize(
+    ("manifest", "says"),
+    [
+        ('{"rego_version": 7}', "not 0 or 1"),
+        ("[]", "must be an object"),
+        ('{"file_rego_versions": 1}', "file_rego_versions must be an object"),
+        ("{", "not JSON"),
+    ],
+)
+def test_a_wrong_manifest_is_an_error(rego: Run, tmp_path: Path, manifest: str, says: str) -> None:
+    code, _, err = rego(f"eval -b {v0_bundle(tmp_path / 'b', manifest)} -f raw data")
+    assert (code, ".manifest" in err, says in err) == (2, True, True)
+
+
 # -- archives that mean harm ---------------------------------------------------------------------
 
 
