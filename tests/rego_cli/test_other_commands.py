@@ -168,7 +168,7 @@ def v0_bundle(folder: Path, manifest: str) -> Path:
 
 
 def test_a_manifest_states_the_version_of_its_policies(rego: Run, opa: Run, tmp_path: Path) -> None:
-    stated = '{"rego_version": 1, "file_rego_versions": {"/old.rego": 0}}'
+    stated = '{"rego_version": 1, "file_rego_versions": {"*old.rego": 0}}'
     folder = v0_bundle(tmp_path / "b", stated)
     with tarfile.open(tmp_path / "b.tar.gz", "w:gz") as tar:
         for path in sorted(folder.iterdir()):
