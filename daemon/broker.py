@@ -37,7 +37,7 @@ class Request:
     """One accepted EVALUATE until its answer. Mutable, owned by the broker (or parked by its caller)."""
 
     __slots__ = (
-        "body", "deadline", "deaths", "dispatched", "identity", "needs", "present", "request_id", "waiters",
+        "body", "deadline", "deaths", "dispatched", "identity", "near", "needs", "present", "request_id", "waiters",
     )  # fmt: skip
 
     def __init__(self, identity: bytes, request_id: bytes, body: bytes, deadline: float) -> None:
@@ -48,6 +48,8 @@ class Request:
         self.dispatched = 0.0
         self.deaths = 0
         """Engines that crashed or hung while this was what they worked on."""
+        self.near = 0
+        """Engines that died of their work while this was with them, but not the first in line."""
         self.present = 0
         """Engines that died while they had this, but not over it as far as we know."""
         self.needs = 0
@@ -312,14 +314,14 @@ class Broker:
             except zmq.Again:
                 return
             engine = self._engines.get(identity)
-            frame = back.recv(_NOBLOCK)
-            if engine is None:
-                # A dead engine's last words, or (never from engines of ours) frames out of step: find the next message.
-                while back.get(_RCVMORE):
-                    back.recv(_NOBLOCK)
-            elif engine.state is not EngineState.DEAD:
-                engine.heard = now
-                self._engine_message(engine, frame)
+            more = True
+            while more:
+                frame = back.recv(_NOBLOCK)
+                more = bool(back.get(_RCVMORE))
+                # Else a dead engine's last words, or (never from engines of ours) frames out of step.
+                if engine is not None and engine.state is not EngineState.DEAD:
+                    engine.heard = now
+                    self._engine_message(engine, frame)
             if not back.get(_EVENTS) & _POLLIN:  # type: ignore[operator]
                 return
 
@@ -412,8 +414,9 @@ class Broker:
                 if engine.state is _READY:
                     engine.on(EngineEvent.KILL)
                 continue
+            tag = wire.EVALUATE_ALONE if request.deaths or request.near else wire.EVALUATE
             send(
-                wire.WORK.pack(wire.EVALUATE, ticket, int(request.deadline * 1e6)) + request.body,
+                wire.WORK.pack(tag, ticket, int(request.deadline * 1e6)) + request.body,
                 _NOBLOCK,
             )
             if not load and not engine.pinged and not engine.loads:
@@ -438,9 +441,11 @@ class Broker:
             if request is None:
                 continue
             if at_work and blame:
-                request.deaths += 1
+                # It was evaluated alone if it had been near a death before, so now it is certain: that was its work too.
+                request.deaths += 1 + bool(request.near)
             else:
                 request.present += 1
+                request.near += blame
             if request.deaths > 1 or request.present > _MOST_ABSENCES:
                 self._count.crashed += 1
                 if request.deaths > 1:

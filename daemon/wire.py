@@ -1,8 +1,9 @@
-"""What supervisor and engines say to each other: one frame, its first byte is the tag. Private to one daemon version.
+"""What supervisor and engines say to each other: frames, the first byte of each is its tag. Private to one daemon version.
 
 Supervisor -> engine: EVALUATE (ticket, absolute monotonic deadline in microseconds, request body),
 TAKE (a generation, as JSON), DROP (a project), HEARTBEAT, STOP. Engine -> supervisor: HELLO, ANSWER (ticket,
-verdict letter, reply body), FAILURE (ticket, error body), NEED (ticket, root), TAKEN (JSON), ALIVE (JSON).
+verdict letter, reply body), FAILURE (ticket, error body), NEED (ticket, root), TAKEN (JSON), ALIVE (JSON). An engine may send several
+frames as the parts of one ZeroMQ message: waking the peer costs more than an answer's bytes.
 It must not do I/O."""
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from cupcake.client import codec
 from cupcake.client import messages as m
 
 EVALUATE = 0x45
+EVALUATE_ALONE = 0x4C
+"""As EVALUATE, for a request that was with an engine when it died: nothing else may be unanswered meanwhile."""
 TAKE = 0x47
 DROP = 0x44
 HEARTBEAT = 0x50

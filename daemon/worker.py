@@ -30,6 +30,12 @@ from cupcake.client.errors import ProtocolError
 from cupcake.daemon import wire
 
 _PR_SET_PDEATHSIG = 1
+_EVENTS = int(zmq.EVENTS)
+_POLLIN = int(zmq.POLLIN)
+_SNDMORE = int(zmq.SNDMORE)
+_BATCH = 8
+_HOLD = 0.001
+_SLOW = 0.002
 _TELL_AGAIN = 60.0
 """Seconds between two answers that tell the user that the last edit is not in effect."""
 
@@ -59,7 +65,7 @@ def die_with_parent(parent: int) -> None:
 class Project:
     """One project in this engine: an evaluator, or the reason why everything is denied."""
 
-    __slots__ = ("evaluator", "failure", "generation", "notices", "patience", "tell_at")
+    __slots__ = ("evaluator", "failure", "generation", "notices", "patience", "slow", "tell_at")
 
     def __init__(
         self,
@@ -74,6 +80,8 @@ class Project:
         self.failure = failure
         self.notices = notices
         self.patience = patience
+        self.slow = patience > 0
+        """Its evaluations may take long: commands to run, or the last one did."""
         self.tell_at = 0.0
         """When the user is to see `notices` (again) with an answer."""
 
@@ -89,13 +97,19 @@ class Worker:
         self._projects: OrderedDict[str, Project] = OrderedDict()
         self._used: set[str] = set()
         self._untidy = True
+        self._out: list[bytes] = []
+        """Answers that wait for the next evaluation, to go out in one message: see `_hold`."""
+        self._out_since = 0.0
+        self._last: Project | None = None
 
     def run(self, parent: int, orphaned_after: float) -> None:
         """Until STOP, or until the supervisor is gone or silent for too long."""
-        recv = self._socket.recv
-        evaluate = wire.EVALUATE
+        recv, get = self._socket.recv, self._socket.get
         heard = time.monotonic()
         while True:
+            if self._out and not self._hold(get(_EVENTS)):
+                self._flush()
+                self._prepare()
             try:
                 frame = recv()
             except zmq.Again:
@@ -104,8 +118,13 @@ class Worker:
                 continue
             heard = time.monotonic()
             tag = frame[0]
-            if tag == evaluate:
+            if tag == wire.EVALUATE:
                 self._evaluate(frame, heard)
+                continue
+            self._flush()
+            if tag == wire.EVALUATE_ALONE:
+                self._evaluate(frame, heard)
+                self._flush()
             elif tag == wire.HEARTBEAT:
                 self._alive()
             elif tag == wire.TAKE:
@@ -114,6 +133,33 @@ class Worker:
                 self._projects.pop(frame[1:].decode("utf-8", "surrogateescape"), None)
             elif tag == wire.STOP:
                 return
+
+    def _hold(self, events: object) -> bool:
+        """May the answers that are ready wait for one more? Only while the next request is here already, and briefly:
+        to send costs as much as half an evaluation, most of it for waking the other side."""
+        return (
+            bool(int(events) & _POLLIN)  # type: ignore[call-overload]
+            and len(self._out) < _BATCH
+            and time.monotonic() - self._out_since < _HOLD
+        )
+
+    def _flush(self) -> None:
+        out = self._out
+        if out:
+            send = self._socket.send
+            last = out.pop()
+            for frame in out:
+                send(frame, _SNDMORE)
+            send(last)
+            out.clear()
+
+    def _prepare(self) -> None:
+        """Nobody waits now: what the next event needs can be made ready. A fault here is met again, and reported, by
+        that event."""
+        project = self._last
+        if project is not None and project.evaluator is not None:
+            with contextlib.suppress(Exception):
+                project.evaluator.prepare()
 
     def hello(self) -> None:
         self._socket.send(wire.pack_json(wire.HELLO, {"pid": os.getpid()}))
@@ -133,9 +179,12 @@ class Worker:
         project = self._projects.get(request.root)
         if project is None:
             root = request.root.encode("utf-8", "surrogateescape")
-            self._socket.send(wire.TICKET.pack(wire.NEED, ticket) + root)
+            self._out.append(wire.TICKET.pack(wire.NEED, ticket) + root)
             return
         self._used.add(request.root)
+        self._last = project
+        if project.slow:
+            self._flush()  # nobody's answer waits for a slow project's
         try:
             if project.evaluator is None:
                 answer = self._module.failure_answer(
@@ -168,15 +217,14 @@ class Worker:
                 ticket, m.ErrorCode.EVALUATION_FAILED, f"{type(error).__name__}: {error}"[:500]
             )
             return
-        self._socket.send(wire.REPLY_HEAD.pack(wire.ANSWER, ticket, letter) + body)
-        if project.evaluator is not None:
-            # Nobody waits now: what the next event needs can be made ready. A fault here is met again, and
-            # reported, by that event.
-            with contextlib.suppress(Exception):
-                project.evaluator.prepare()
+        ended = time.monotonic()
+        project.slow = project.patience > 0 or ended - now > _SLOW
+        if not self._out:
+            self._out_since = ended
+        self._out.append(wire.REPLY_HEAD.pack(wire.ANSWER, ticket, letter) + body)
 
     def _fail(self, ticket: int, code: m.ErrorCode, message: str) -> None:
-        self._socket.send(
+        self._out.append(
             wire.TICKET.pack(wire.FAILURE, ticket) + codec.encode_error(str(code), message)
         )
 
