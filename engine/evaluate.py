@@ -164,9 +164,7 @@ class Evaluator:
             loaded = tuple(
                 _LoadedLayer(
                     layer,
-                    None
-                    if layer.artifact is None
-                    else _load(layer.artifact, cache_dir, limits),
+                    None if layer.artifact is None else _load(layer.artifact, cache_dir, limits),
                     compiled,
                 )
                 for layer in found
@@ -299,10 +297,6 @@ class Evaluator:
         return _Judged(final, tuple(warnings), matched, timings)
 
 
-# What the stock entrypoint gives when no policy has anything to say: most events, so not worth parsing.
-_NOTHING = b'[{"result":{"add_context":[],"asks":[],"blocks":[],"denials":[],"halts":[],"modifications":[]}}]'
-
-
 class _LoadedLayer:
     """A layer with its module loaded and its look-ups made."""
 
@@ -314,6 +308,7 @@ class _LoadedLayer:
         self.is_global = layer.layer == "global"
         self._layer = layer
         self._root = project.root
+        self._nothing = b""
         config = (
             Path(project.global_root)
             if self.is_global and project.global_root
@@ -401,10 +396,10 @@ class _LoadedLayer:
         return list(needed)
 
     def _read(self, raw: bytes) -> DecisionSet:
-        if raw == _NOTHING:
+        if raw == self._nothing:
             return DecisionSet()
         try:
-            results = json.loads(raw)
+            results = json.loads(raw.decode())
         except (ValueError, RecursionError):
             raise EvaluationError("eval_internal_error", "the module did not return JSON") from None
         if not isinstance(results, list) or not results:
@@ -415,4 +410,8 @@ class _LoadedLayer:
             )
         first = results[0]
         value = first["result"] if isinstance(first, dict) and "result" in first else first
-        return read_decision_set(value, self._layer.origins.locate)
+        decisions = read_decision_set(value, self._layer.origins.locate)
+        if decisions.is_empty and not decisions.faults:
+            # Most events give this very text, which need not be read again.
+            self._nothing = raw
+        return decisions

@@ -18,7 +18,7 @@ import re
 import struct
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -326,8 +326,11 @@ class Program:
         self._ticks = limits.ticks
         self._early = False
         try:
-            with self._store(None) as frame:
+            store, frame = self._take(None)
+            try:
                 self._heap = frame.call_core(b"opa_heap_ptr_get", b"")
+            finally:
+                self._give_back(store, frame)
         except EvaluationError as e:
             raise LoadError(f"the policy cannot be started: {e.message}") from e
 
@@ -341,7 +344,8 @@ class Program:
                 "eval_limit_input",
                 f"the input has {size} bytes, the limit is {self.limits.input_bytes}",
             )
-        with self._store(session) as frame:
+        store, frame = self._take(session)
+        try:
             context = frame.context
             if not _export_get(context, frame.at_policy, b"opa_eval", 8, frame.at_func):
                 raise EvaluationError("eval_internal_error", "the module does not export opa_eval")
@@ -361,6 +365,8 @@ class Program:
                     failure.place = self._source_map.get(failure.place, "")
                 raise failure
             return frame.text(frame.vals[0].i32 & 0xFFFFFFFF)
+        finally:
+            self._give_back(store, frame)
 
     def _grow(self, frame: _Frame, pages: int) -> None:
         previous = c.c_uint64()
@@ -418,9 +424,8 @@ class Program:
             raise
         return int(store), frame
 
-    @contextlib.contextmanager
-    def _store(self, session: Session | None) -> Iterator[_Frame]:
-        """A fresh Store with both instances, never used before; gone after the block, with all that was in it."""
+    def _take(self, session: Session | None) -> tuple[int, _Frame]:
+        """A fresh Store with both instances, never used before, now the running one of this thread."""
         machine = self._machine
         try:
             store, frame = self._spare.pop()
@@ -429,19 +434,20 @@ class Program:
         except IndexError:
             store, frame = self._open()
         frame.session = session
-        running = machine.frames.running
-        running.append(frame)
-        try:
-            yield frame
-        finally:
-            running.pop()
-            if self._early:
-                self._free_retired()
-                self._retired.append(store)
-            else:
-                _store_delete(store)
-            frame.session = frame.error = None
-            machine.frames.idle.append(frame)
+        machine.frames.running.append(frame)
+        return store, frame
+
+    def _give_back(self, store: int, frame: _Frame) -> None:
+        """The Store is gone, with all that was in it."""
+        frames = self._machine.frames
+        frames.running.pop()
+        if self._early:
+            self._free_retired()
+            self._retired.append(store)
+        else:
+            _store_delete(store)
+        frame.session = frame.error = None
+        frames.idle.append(frame)
 
     def __del__(self) -> None:
         # Stores are wasmtime's memory, not Python's: a program that was prepared holds up to two.
