@@ -28,6 +28,8 @@ _POLLIN = int(zmq.POLLIN)
 _EVALUATE = int(m.Kind.EVALUATE)
 _READY = EngineState.READY
 _BATCH = 64
+_START_WITHIN = 0.002
+"""Seconds: an engine may hold as many requests as it is likely to start in this time (see decisions/)."""
 _CONTROL_LIMIT = 64 * 1024
 _MOST_NEEDS = 8
 _MOST_ABSENCES = 10
@@ -61,12 +63,18 @@ class Engine:
     """One engine process as the broker sees it. `inflight` is in the order of dispatch: the first is being evaluated."""
 
     __slots__ = (
-        "heard", "identity", "inflight", "loads", "owes_since", "patience", "pid", "pinged", "rss", "served", "state",
+        "busy_since", "credit", "heard", "identity", "inflight", "loads", "owes_since", "pace", "patience", "pid", "pinged", "rss",
+        "served", "state",
     )  # fmt: skip
 
     def __init__(self, identity: bytes, pid: int, now: float) -> None:
         self.identity = identity
         self.pid = pid
+        self.credit = 1
+        """Requests that it may hold at once."""
+        self.pace = _START_WITHIN
+        """Seconds that an evaluation takes it, a moving average."""
+        self.busy_since = now
         self.state = EngineState.STARTING
         self.inflight: dict[int, Request | None] = {}
         """None = given to another engine meanwhile; it still costs this one an evaluation."""
@@ -80,6 +88,12 @@ class Engine:
 
     def on(self, event: EngineEvent) -> None:
         self.state = step(ENGINE_TABLE, self.state, event)
+
+    def answered(self, count: int, now: float, least: int, most: int) -> None:
+        """It has just answered `count` requests: as many may wait in it as it can start soon."""
+        self.pace += ((now - self.busy_since) / count - self.pace) * 0.2
+        self.busy_since = now
+        self.credit = min(max(int(_START_WITHIN / max(self.pace, 1e-6)), least), most)
 
     def hung(self, now: float, limit: float) -> bool:
         """No sign of life for `limit` seconds (plus what its projects' commands may take) while it owes one."""
@@ -120,6 +134,7 @@ class Broker:
         *,
         queue_bound: int,
         window: int,
+        window_most: int,
         default_deadline: float,
         most_deadline: float,
         quarantine: Quarantine,
@@ -130,6 +145,7 @@ class Broker:
         self._count = counters
         self._clock = clock
         self._window = window
+        self._window_most = max(window, window_most)
         self._default_deadline = default_deadline
         self._most_deadline = most_deadline
         self.quarantine = quarantine
@@ -315,6 +331,7 @@ class Broker:
                 return
             engine = self._engines.get(identity)
             more = True
+            held = len(engine.inflight) if engine is not None else 0
             while more:
                 frame = back.recv(_NOBLOCK)
                 more = bool(back.get(_RCVMORE))
@@ -322,6 +339,8 @@ class Broker:
                 if engine is not None and engine.state is not EngineState.DEAD:
                     engine.heard = now
                     self._engine_message(engine, frame)
+            if engine is not None and len(engine.inflight) < held:
+                engine.answered(held - len(engine.inflight), now, self._window, self._window_most)
             if not back.get(_EVENTS) & _POLLIN:  # type: ignore[operator]
                 return
 
@@ -391,12 +410,18 @@ class Broker:
         send = self._back.send
         while redo or queue:
             engine: Engine | None = None
-            load = window
+            load = self._window_most
             for candidate in self._engines.values():
-                if candidate.state is _READY and len(candidate.inflight) < load:
+                held = len(candidate.inflight)
+                if (
+                    candidate.state is _READY
+                    and held < load
+                    and held < max(candidate.credit, window)
+                ):
                     engine = candidate
-                    load = len(candidate.inflight)
+                    load = held
                     if not load:
+                        candidate.busy_since = now
                         break
             if engine is None:
                 return

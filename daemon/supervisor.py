@@ -152,6 +152,7 @@ class Supervisor:
             self._clock,
             queue_bound=config.queue_bound,
             window=config.window,
+            window_most=config.window_most,
             default_deadline=config.default_deadline_ms / 1000.0,
             most_deadline=config.most_deadline_ms / 1000.0,
             quarantine=Quarantine(timing.quarantine),

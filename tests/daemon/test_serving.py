@@ -175,7 +175,7 @@ def test_past_the_bound_a_request_is_refused_at_once_and_a_modest_client_still_s
 
 def test_what_expired_while_it_waited_costs_no_evaluation(tmp_path: Path) -> None:
     root = project(tmp_path, "sleep slow 0.4")
-    with daemon_in(tmp_path, engines=1, window=1) as daemon, Talk(daemon) as talk:
+    with daemon_in(tmp_path, engines=1, window=1, window_most=1) as daemon, Talk(daemon) as talk:
         talk.judge(root, "ls")
         slow = talk.send(m.Kind.EVALUATE, event(root, "slow"))
         late = talk.send(m.Kind.EVALUATE, event(root, "ls"), deadline_ms=50)
