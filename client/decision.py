@@ -9,7 +9,6 @@ from typing import Any
 
 from cupcake.client import messages as m
 
-
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 

@@ -23,7 +23,11 @@ class Diagnostic:
 
     def render(self) -> str:
         """`file:row:col: code: message`, then the source line with a caret, then the hint."""
-        place = f"{self.file}:{self.row}:{self.col}: " if self.row else (f"{self.file}: " if self.file else "")
+        place = (
+            f"{self.file}:{self.row}:{self.col}: "
+            if self.row
+            else (f"{self.file}: " if self.file else "")
+        )
         lines = [f"{place}{self.code}: {self.message}"]
         if self.source_line:
             text = self.source_line.rstrip("\r\n")

@@ -156,7 +156,14 @@ class _FrontEnd:
     def module(self, module: ast.Module, before: ModuleResult | None) -> ModuleResult:
         """The checked module; `before` is the result of an earlier run, used if nothing changed."""
         exports = frozenset(self.exports[module.package.terms])
-        context = (self.known, exports, self.extra, self.strict, self.signatures.absent, self.prints)
+        context = (
+            self.known,
+            exports,
+            self.extra,
+            self.strict,
+            self.signatures.absent,
+            self.prints,
+        )
         if before is not None and before.module is module and before.context == context:
             return before
         problems = Problems()

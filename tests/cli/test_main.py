@@ -35,7 +35,9 @@ def test_a_misspelt_command_gets_a_suggestion() -> None:
     assert (code, "Did you mean `status`?" in err) == (2, True)
 
 
-@pytest.mark.parametrize("word", ["eval", "init", "demo", "daemon", "status", "rego", "opa", "trust"])
+@pytest.mark.parametrize(
+    "word", ["eval", "init", "demo", "daemon", "status", "rego", "opa", "trust"]
+)
 def test_each_command_explains_itself(word: str) -> None:
     code, out, err = cupcake(word, "--help")
     assert code == 0, err
