@@ -19,7 +19,6 @@ from typing import Any
 
 from cupcake.client import aio, sync
 from cupcake.client import messages as m
-from cupcake.client.sync import OnUnavailable
 from cupcake.daemon.builder import verify_trust
 from cupcake.daemon.config import global_directory
 from cupcake.engine.errors import EngineError
@@ -161,48 +160,14 @@ class EmbeddedAnswers:
 
 
 class Client(sync.Client):
-    """`cupcake.client.sync.Client` whose `on_unavailable="embedded"` decides in process."""
+    """`cupcake.client.sync.Client`, same options, whose `on_unavailable="embedded"` decides in process."""
 
-    def __init__(
-        self,
-        project: str | os.PathLike[str] = ".",
-        *,
-        harness: str = "claude",
-        socket: str | None = None,
-        timeout: float = 5.0,
-        retry_after: float = 1.0,
-        on_unavailable: OnUnavailable = "deny",
-    ) -> None:
-        super().__init__(
-            project,
-            harness=harness,
-            socket=socket,
-            timeout=timeout,
-            retry_after=retry_after,
-            on_unavailable=on_unavailable,
-            embedded=EmbeddedAnswers(),
-        )
+    def __init__(self, project: str | os.PathLike[str] = ".", **options: Any) -> None:
+        super().__init__(project, embedded=EmbeddedAnswers(), **options)
 
 
 class AsyncClient(aio.AsyncClient):
-    """`cupcake.client.aio.AsyncClient` whose `on_unavailable="embedded"` decides in process."""
+    """`cupcake.client.aio.AsyncClient`, same options, whose `on_unavailable="embedded"` decides in process."""
 
-    def __init__(
-        self,
-        project: str | os.PathLike[str] = ".",
-        *,
-        harness: str = "claude",
-        socket: str | None = None,
-        timeout: float = 5.0,
-        retry_after: float = 1.0,
-        on_unavailable: OnUnavailable = "deny",
-    ) -> None:
-        super().__init__(
-            project,
-            harness=harness,
-            socket=socket,
-            timeout=timeout,
-            retry_after=retry_after,
-            on_unavailable=on_unavailable,
-            embedded=EmbeddedAnswers(),
-        )
+    def __init__(self, project: str | os.PathLike[str] = ".", **options: Any) -> None:
+        super().__init__(project, embedded=EmbeddedAnswers(), **options)
