@@ -28,7 +28,7 @@ _POLLIN = int(zmq.POLLIN)
 _EVALUATE = int(m.Kind.EVALUATE)
 _READY = EngineState.READY
 _BATCH = 64
-_START_WITHIN = 0.002
+_START_WITHIN = 0.004
 """Seconds: an engine may hold as many requests as it is likely to start in this time (see decisions/)."""
 _CONTROL_LIMIT = 64 * 1024
 _MOST_NEEDS = 8

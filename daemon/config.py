@@ -52,7 +52,7 @@ class Config:
     engines: int
     queue_bound: int = 1024
     window: int = 3
-    window_most: int = 16
+    window_most: int = 32
     default_deadline_ms: int = 30_000
     most_deadline_ms: int = 600_000
     most_projects: int = 64

@@ -33,8 +33,8 @@ _PR_SET_PDEATHSIG = 1
 _EVENTS = int(zmq.EVENTS)
 _POLLIN = int(zmq.POLLIN)
 _SNDMORE = int(zmq.SNDMORE)
-_BATCH = 8
-_HOLD = 0.001
+_BATCH = 16
+_HOLD = 0.002
 _SLOW = 0.002
 _TELL_AGAIN = 60.0
 """Seconds between two answers that tell the user that the last edit is not in effect."""
