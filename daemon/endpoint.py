@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from pathlib import Path
 
 from cupcake.daemon.errors import AlreadyRunning, UnsafeDirectory
@@ -56,6 +57,11 @@ class Lock:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 holder = _read(fd)
+                for _ in range(50):  # it has the lock, but may not have written its number yet
+                    if holder:
+                        break
+                    time.sleep(0.01)
+                    holder = _read(fd)
                 os.close(fd)
                 if error.errno not in (errno.EAGAIN, errno.EACCES):
                     raise UnsafeDirectory(f"cannot lock {path}: {error.strerror}") from error

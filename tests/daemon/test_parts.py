@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +22,8 @@ from cupcake.daemon import snapshot, wire
 from cupcake.daemon.admission import FairQueue, Quarantine
 from cupcake.daemon.broker import Engine, Request
 from cupcake.daemon.config import default_socket, load
-from cupcake.daemon.errors import ConfigError, SnapshotError
+from cupcake.daemon.endpoint import Lock
+from cupcake.daemon.errors import AlreadyRunning, ConfigError, SnapshotError
 from cupcake.daemon.heartbeat import Heartbeat
 from cupcake.daemon.lifecycle import EngineState
 from cupcake.daemon.logs import Log, Throttle
@@ -309,3 +312,14 @@ def test_the_supervisor_reaches_neither_engine_nor_worker() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_who_finds_the_lock_taken_waits_for_the_holders_number(tmp_path: Path) -> None:
+    path = tmp_path / "daemon.lock"
+    with path.open("w") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        late = threading.Timer(0.1, lambda: (holder.write("4711\n"), holder.flush()))
+        late.start()
+        with pytest.raises(AlreadyRunning, match="4711"):
+            Lock(path)
+        late.join()
