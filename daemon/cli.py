@@ -182,6 +182,6 @@ def _print_project(project: dict[str, Any]) -> None:
     print(f"  {project['root']}  generation {project['generation']}  {project['state']}")
     for note in project.get("diagnostics", []):
         place = ":".join(str(note[k]) for k in ("file", "row", "col") if note.get(k))
-        print(
-            f"      {place}{': ' if place else ''}{note.get('code', '')}: {note.get('message', '')}"
-        )
+        plain = f"{place}{': ' if place else ''}{note.get('code', '')}: {note.get('message', '')}"
+        for line in (note.get("rendered") or plain).splitlines():
+            print(f"      {line}")

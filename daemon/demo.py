@@ -338,9 +338,7 @@ def _break(stage: Stage, screen: Screen) -> None:
     wait_for(diagnosed, 10, 0.02)
     screen.check(bool(found), "`cupcake status` shows what is wrong:")
     for note in found[:3]:
-        screen.code(
-            f"{note['file']}:{note['row']}:{note['col']}: {note['code']}: {note['message']}"
-        )
+        screen.code(note.get("rendered") or f"{note['code']}: {note['message']}")
     answer, milliseconds = stage.hook(stage.bash("rm -rf /"))
     decision, reason = read_answer(answer)
     screen.event("Bash", "rm -rf /", decision, reason, milliseconds)
