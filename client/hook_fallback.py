@@ -18,8 +18,6 @@ from cupcake.client import hook
 START_SECONDS = 20.0
 """How long a hook waits for a daemon that it started: interpreter, engines, first compile of the project."""
 
-_BLOCKING_EVENTS = {"PreToolUse", "PermissionRequest"}
-
 _REMEDIES = {
     "absent": "Start it by hand to see why it does not start: cupcake daemon start --foreground",
     "unsafe": "",

@@ -39,7 +39,7 @@ class Request:
     """One accepted EVALUATE until its answer. Mutable, owned by the broker (or parked by its caller)."""
 
     __slots__ = (
-        "body", "deadline", "deaths", "dispatched", "identity", "near", "needs", "present", "request_id", "waiters",
+        "body", "deadline", "deaths", "identity", "near", "needs", "present", "request_id", "waiters",
     )  # fmt: skip
 
     def __init__(self, identity: bytes, request_id: bytes, body: bytes, deadline: float) -> None:
@@ -47,7 +47,6 @@ class Request:
         self.request_id = request_id
         self.body = body
         self.deadline = deadline
-        self.dispatched = 0.0
         self.deaths = 0
         """Engines that crashed or hung while this was what they worked on."""
         self.near = 0
@@ -446,7 +445,6 @@ class Broker:
             )
             if not load and not engine.pinged and not engine.loads:
                 engine.owes_since = now
-            request.dispatched = now
             engine.inflight[ticket] = request
 
     def _expire(self, request: Request) -> None:

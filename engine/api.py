@@ -50,14 +50,17 @@ def compile_policy(
         raise EngineError('compile_policy needs at least one entrypoint, such as "example/allow"')
     if compiler == "opa":
         return _compile_with_opa(modules, data, entrypoints, rego_version)
-    parsed = [parse_module(text, name, rego_version=rego_version) for name, text in modules.items()]
-    base = to_const({} if data is None else data)
-    checked = check(
-        parsed,
-        data_paths=data if isinstance(data, Mapping) else None,
-        absent=absent_libraries() | {NETWORK},
-    )
-    return assemble(plan(checked, [entrypoint_path(e) for e in entrypoints], base))
+    with _collector_at_rest():
+        parsed = [
+            parse_module(text, name, rego_version=rego_version) for name, text in modules.items()
+        ]
+        base = to_const({} if data is None else data)
+        checked = check(
+            parsed,
+            data_paths=data if isinstance(data, Mapping) else None,
+            absent=absent_libraries() | {NETWORK},
+        )
+        return assemble(plan(checked, [entrypoint_path(e) for e in entrypoints], base))
 
 
 def _compile_with_opa(

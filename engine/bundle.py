@@ -56,8 +56,3 @@ def _archive(entries: Mapping[str, bytes]) -> bytes:
             info.mode = 0o644
             tar.addfile(info, io.BytesIO(data))
     return gzip.compress(raw.getvalue(), mtime=0)
-
-
-def write_bundle(artifact: Artifact, path: Path) -> None:
-    """Raises OSError."""
-    path.write_bytes(bundle_bytes(artifact))
