@@ -103,9 +103,10 @@ def ref_outputs(term: ast.Term, safe: set[str], out: set[str]) -> None:
             if head.name.startswith(LOCAL) and head.name not in safe:
                 return
         else:
-            if any(v not in safe for v in plain_vars(head)):
-                return
+            # A call or literal is computed first; what its operands bind counts for the ref on it.
             ref_outputs(head, safe, out)
+            if any(v not in safe and v not in out for v in plain_vars(head)):
+                return
         for t in term.terms[1:]:
             if type(t) is ast.String:
                 continue
