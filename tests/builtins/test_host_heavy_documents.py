@@ -194,6 +194,7 @@ def test_trees_that_are_no_documents(tree: dict[str, Any]) -> None:
 
 # ---- JSON schemas ----
 
+DRAFT_7 = "http://json-schema.org/draft-07/schema#"
 MATCHES: list[tuple[object, object]] = [
     ({"type": "object", "required": ["a", "b"]}, {}),
     ({"type": ["string", "null"]}, {"a": 1}),
@@ -231,6 +232,11 @@ MATCHES: list[tuple[object, object]] = [
     ({"definitions": {"n": {"properties": {"n": {"$ref": "#/definitions/n"}}, "type": "object"}},
       "$ref": "#/definitions/n"}, {"n": {"n": 1}}),
     ({"type": "integer"}, "1.0"),
+    # A part that names its draft again, and one with an address of its own, which `#` then stands for.
+    ({"properties": {"a": {"$schema": DRAFT_7, "minItems": 1, "pattern": "^(a+)+$"}}}, {"a": []}),
+    ({"$schema": DRAFT_7, "$id": "http://a.invalid/s", "properties": {"a": {"$ref": "t#/definitions/k"}},
+      "definitions": {"t": {"$id": "http://a.invalid/t", "definitions": {
+          "k": {"$ref": "#/definitions/l"}, "l": {"type": "string"}}}}}, {"a": 1}),
 ]  # fmt: skip
 VERIFIED: list[str] = [
     "{}", "true", "5", "[]", "nonsense", '{"type": "strange"}', '{"type": 5}', '{"properties": 5}',
@@ -262,6 +268,10 @@ def test_opa_agrees_on_schemas() -> None:
         ({"$ref": "#/definitions/a", "definitions": {"a": {"type": "array"}}}, {}, ["invalid_type"]),
         ({"$schema": "http://json-schema.org/draft-04/schema#", "minimum": 3,
           "exclusiveMinimum": True}, "3", ["number_gt"]),
+        ({"properties": {"a": {"$schema": DRAFT_7, "minItems": 1}}}, {"a": []}, ["array_min_items"]),
+        ({"$id": "http://a.invalid/s", "properties": {"a": {"$ref": "t#/definitions/k"}},
+          "definitions": {"t": {"$id": "http://a.invalid/t", "definitions": {
+              "k": {"$ref": "#/definitions/l"}, "l": {"type": "string"}}}}}, {"a": 1}, ["invalid_type"]),
     ],
 )  # fmt: skip
 def test_matches(schema: Any, document: Any, wrong: list[str]) -> None:

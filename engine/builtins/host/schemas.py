@@ -159,17 +159,20 @@ def _validator(schema: Any) -> Any:
         id_of=base.ID_OF,
         applicable_validators=_in_order,
     )
-    return made(schema, registry=REGISTRY)  # which knows the metaschemas, and fetches nothing
+    return made(
+        _without_drafts(schema), registry=REGISTRY
+    )  # which knows the metaschemas, and fetches nothing
 
 
 def _check_schema(schema: Any) -> None:
     """SchemaProblemError for what is no schema."""
     if not isinstance(schema, dict | bool):
         raise SchemaProblemError("schema is invalid")
-    wrong = _problem(_draft(schema), schema)
+    draft = _draft(schema)
+    wrong = _problem(draft, schema)
     if wrong is not None:
         raise SchemaProblemError(_schema_problem(wrong))
-    _check_parts(schema, schema)
+    _check_parts(schema, "id" if draft is Draft4Validator else "$id")
 
 
 _SCHEMA_OR_BOOLEAN = "Invalid type. Expected: boolean/Valid Schema, given: "
@@ -216,16 +219,22 @@ def _schema_problem(error: ValidationError) -> str:
     return f"{keyword or 'schema'}: {error.message[:200]}"
 
 
-def _check_parts(root: Any, schema: Any) -> None:
+# Below these a schema holds values, not schemas.
+_VALUES = ("enum", "const", "default", "examples")
+
+
+def _check_parts(schema: Any, identifier: str) -> None:
     """References lead somewhere in the document, patterns are ones of RE2."""
-    pending = [schema]
+    pending = [(schema, schema)]  # the resource that `#` stands for, and a part of it
     while pending:
-        part = pending.pop()
+        root, part = pending.pop()
         if isinstance(part, list):
-            pending += part
+            pending += [(root, member) for member in part]
         if not isinstance(part, dict):
             continue
-        pending += [v for k, v in part.items() if k not in ("enum", "const", "default", "examples")]
+        if isinstance(part.get(identifier), str):
+            root = part
+        pending += [(root, v) for k, v in part.items() if k not in _VALUES]
         reference = part.get("$ref")
         if isinstance(reference, str):
             _check_reference(root, reference)
@@ -236,6 +245,25 @@ def _check_parts(root: Any, schema: Any) -> None:
                 check_pattern(pattern)
             except RegexError:
                 raise SchemaProblemError(f"Invalid regex pattern '{pattern}'") from None
+
+
+def _without_drafts(part: Any, *, members: bool = False) -> Any:
+    """The schema without the names of drafts: the library would leave our validator, with its bounds, for its own where
+    a part names one. `members`: the keys of `part` are names of schemas, not keywords."""
+    if isinstance(part, list):
+        return [_without_drafts(p) for p in part]
+    if not isinstance(part, dict):
+        return part
+    return {
+        k: v
+        if not members and k in _VALUES
+        else _without_drafts(v, members=not members and k in _MEMBERS)
+        for k, v in part.items()
+        if members or k != "$schema"
+    }
+
+
+_MEMBERS = ("properties", "patternProperties", "definitions", "$defs", "dependencies")
 
 
 def _is_object(part: Mapping[str, Any], member: str) -> bool:
