@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from cupcake.engine.rego import ast
@@ -40,8 +41,12 @@ class CheckedQuery:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Everything that the planner needs of a policy."""
+    """Everything that the planner needs of a policy.
+
+    `fingerprints`: a number for each group with all that it depends on, equal only where these are the same objects
+    (see `reuse.py`)."""
 
     rules: dict[Path, RuleGroup]
     query: CheckedQuery | None
     modules: tuple[ast.Module, ...]
+    fingerprints: Mapping[Path, int] = field(default_factory=dict, compare=False)

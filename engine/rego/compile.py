@@ -7,9 +7,8 @@ and groups the rules.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TypeAlias
 
 from cupcake.engine.builtins.registry import REGISTRY
 from cupcake.engine.builtins.types import Builtin
@@ -22,7 +21,7 @@ from cupcake.engine.rego.conflicts import (
     check_packages,
     check_unused_imports,
 )
-from cupcake.engine.rego.graph import check_recursion
+from cupcake.engine.rego.graph import DataRefs, check_recursion
 from cupcake.engine.rego.metadata import MetadataIndex
 from cupcake.engine.rego.resolve import (
     ModuleNames,
@@ -32,24 +31,10 @@ from cupcake.engine.rego.resolve import (
     package_exports,
     visible_names,
 )
+from cupcake.engine.rego.reuse import ModuleCache, ModuleResult, NoticedFunctions
 from cupcake.engine.rego.rewrite import Rewriter
 from cupcake.engine.rego.safety import Orderer, Uses, body_uses, order_rule
 from cupcake.engine.rego.typecheck import TypeChecker
-
-
-@dataclass(frozen=True, slots=True)
-class ModuleResult:
-    """What `check` made of one module, with all that it depended on; reusable while that is equal."""
-
-    module: ast.Module
-    context: tuple[object, ...]
-    checked: ast.Module
-    written: tuple[Mapping[str, str], ...]
-    found: tuple[Diagnostic, ...]
-
-
-# By `id` of the parsed module; the result holds the module, so that an id cannot be taken over.
-ModuleCache: TypeAlias = dict[int, ModuleResult]
 
 
 def check(
@@ -71,27 +56,30 @@ def check(
     `data_paths` is the top-level tree of the base document, for conflicts between rules and data; `query_package` is a
     dotted package whose rules the query sees by their short names. Calls of builtins with a requirement in `absent` are
     errors. With a `cache`, modules that are the
-    same objects as before are not worked on again; entries of modules that are gone are dropped.
+    same objects as before are not worked on again, nor rules with all that they depend on; what is gone is forgotten.
     `prints` keeps `print(...)` as calls of the builtin `internal.print`, which `extra_builtins` must then declare.
     Raises CompileErrors with all errors in source order; they show the source lines if `sources` holds
     the texts by file name.
     """
     problems = Problems()
+    cache = ModuleCache() if cache is None else cache
     ordered_modules = sorted(modules, key=lambda m: m.file)
-    front = _FrontEnd(ordered_modules, tuple(extra_builtins), strict, absent, prints)
-    results: ModuleCache = {}
+    front = _FrontEnd(ordered_modules, tuple(extra_builtins), strict, absent, prints, cache)
+    results: dict[int, ModuleResult] = {}
     written: dict[int, Mapping[str, str]] = {}
+    refs: dict[int, DataRefs] = {}
     checked_modules: list[ast.Module] = []
     for module in ordered_modules:
-        result = front.module(module, None if cache is None else cache.get(id(module)))
+        result = front.module(module, cache.modules.get(id(module)))
         results[id(module)] = result
         problems.extend(result.found)
         checked_modules.append(result.checked)
-        for rule, names in zip(result.checked.rules, result.written, strict=True):
+        for rule, names, found in zip(
+            result.checked.rules, result.written, result.refs, strict=True
+        ):
             written[id(rule)] = names
-    if cache is not None:
-        cache.clear()
-        cache.update(results)
+            refs[id(rule)] = found
+    cache.modules = results
 
     groups, extra_defaults = group_rules(checked_modules)
     check_conflicts(groups, extra_defaults, data_paths, written, problems)
@@ -101,16 +89,23 @@ def check(
     if query is not None:
         visible = _query_names(query_package, front.exports, query_imports)
         checked_query, query_written = front.query(query, visible, problems)
-    order = check_recursion(groups, written, problems)
-    if order is not None and not len(problems):
+    dependencies = check_recursion(groups, refs, written, problems)
+    fingerprints: dict[Path, int] = {}
+    if dependencies is not None and not len(problems):
+        fingerprints = cache.fingerprints(
+            groups, dependencies.order, dependencies.edges, front.options
+        )
         # Types presuppose a program that is sound otherwise; errors on top of errors help nobody.
-        checker = TypeChecker(groups, front.signatures, written, problems)
-        checker.check_all(order)
+        known = cache.known_types(fingerprints)
+        checker = TypeChecker(groups, front.signatures, written, problems, known)
+        checker.check_all(dependencies.order)
+        if not len(problems):
+            cache.keep_types(fingerprints, checker.done)
         if checked_query is not None:
             checker.check_query(checked_query.body, query_written)
     if len(problems):
         raise CompileErrors(_with_lines(problems.ordered(), sources or {}))
-    return Checked(groups, checked_query, tuple(checked_modules))
+    return Checked(groups, checked_query, tuple(checked_modules), fingerprints)
 
 
 def _with_lines(found: Iterable[Diagnostic], sources: Mapping[str, str]) -> tuple[Diagnostic, ...]:
@@ -138,16 +133,25 @@ class _FrontEnd:
         strict: bool,
         absent: frozenset[str],
         prints: bool,
+        cache: ModuleCache,
     ) -> None:
+        self.cache = cache
         self.prints = prints
         self.extra = extra
         self.strict = strict
         self.builtins: dict[str, Builtin] = {**REGISTRY, **{b.name: b for b in extra}}
-        functions = _function_arities(modules)
-        self.signatures = Signatures(functions, self.builtins, absent)
-        self.known = frozenset(functions.items())
+        self.options = (extra, strict, absent, prints)
+        self.functions = NoticedFunctions(_function_arities(modules))
+        self.functions.start()
+        self.signatures = Signatures(self.functions, self.builtins, absent)
         self.exports = package_exports(modules)
-        self.metadata = MetadataIndex(modules)
+        self.modules = modules
+        self._metadata: MetadataIndex | None = None
+
+    def metadata(self, name: str, module: ast.Module, rule: ast.Rule) -> ast.Term:
+        if self._metadata is None:
+            self._metadata = MetadataIndex(self.modules)
+        return self._metadata.constant(name, module, rule)
 
     def is_relation(self, operator: ast.Ref) -> bool:
         builtin = self.builtins.get(dotted(operator))
@@ -156,16 +160,15 @@ class _FrontEnd:
     def module(self, module: ast.Module, before: ModuleResult | None) -> ModuleResult:
         """The checked module; `before` is the result of an earlier run, used if nothing changed."""
         exports = frozenset(self.exports[module.package.terms])
-        context = (
-            self.known,
-            exports,
-            self.extra,
-            self.strict,
-            self.signatures.absent,
-            self.prints,
-        )
-        if before is not None and before.module is module and before.context == context:
+        context = (exports, self.options)
+        if (
+            before is not None
+            and before.module is module
+            and before.context == context
+            and self.functions.agrees(before.functions)
+        ):
             return before
+        functions = self.functions.start()
         problems = Problems()
         check_module(module, problems)
         names = visible_names(module.package.terms, exports, module.imports)
@@ -177,7 +180,7 @@ class _FrontEnd:
             errors = len(problems)
             rewriter = Rewriter(names, self.signatures, problems, v1=v1, strict=self.strict)
             rewriter.prints = self.prints
-            rewriter.metadata = partial(self.metadata.constant, module=module, rule=rule)
+            rewriter.metadata = partial(self.metadata, module=module, rule=rule)
             new = rule
             try:
                 new = rewriter.rule(rule)
@@ -192,9 +195,8 @@ class _FrontEnd:
             check_unused_imports(names, problems)
         # Annotations of other modules show in `rego.metadata.chain()`: such a result is never reused.
         kept = () if uses_metadata else context
-        return ModuleResult(
-            module, kept, replace(module, rules=tuple(rules)), tuple(written), problems.ordered()
-        )
+        checked = replace(module, rules=tuple(rules))
+        return self.cache.result(module, kept, functions, checked, written, problems.ordered())
 
     def query(
         self, query: ast.Body, names: ModuleNames, problems: Problems

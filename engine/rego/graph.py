@@ -7,7 +7,8 @@ because what it replaces is known only while evaluating.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Path, RuleGroup
@@ -15,6 +16,9 @@ from cupcake.engine.rego.conflicts import definitions, path_text, ref_text
 from cupcake.engine.rego.resolve import Problems
 
 RECURSION = "rego_recursion_error"
+
+# The operands of every ref to `data` in a rule (calls included); `()` is `data` itself.
+DataRefs: TypeAlias = "list[tuple[ast.Term, ...]]"
 
 # So many rules on cycles are reported; finding the way of each takes a search of its own.
 _MANY: Final = 100
@@ -69,9 +73,9 @@ class RuleTree:
         node.below(out)
 
 
-def data_refs(rule: ast.Rule) -> list[tuple[ast.Term, ...]]:
-    """The operands of every ref to `data` in a rule (calls included); `()` is `data` itself."""
-    found: list[tuple[ast.Term, ...]] = []
+def data_refs(rule: ast.Rule) -> DataRefs:
+    """What a rule with its `else` rules refers to."""
+    found: DataRefs = []
     stack: list[ast.Term] = []
     bodies: list[ast.Body] = []
     link: ast.Rule | None = rule
@@ -131,32 +135,41 @@ def data_refs(rule: ast.Rule) -> list[tuple[ast.Term, ...]]:
     return found
 
 
-def dependencies(rule: ast.Rule, tree: RuleTree) -> set[Path]:
-    """The groups that a rule may read or call."""
+def dependencies(refs: DataRefs, tree: RuleTree) -> set[Path]:
+    """The groups that a rule with these refs may read or call."""
     out: set[Path] = set()
-    for terms in data_refs(rule):
+    for terms in refs:
         tree.reach(terms, 0, out)
     return out
 
 
-def check_recursion(
-    groups: Mapping[Path, RuleGroup], written: Mapping[int, Mapping[str, str]], problems: Problems
-) -> list[Path] | None:
-    """Report each rule that depends on itself; `written` gives written names by `id(rule)`.
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """`order`: all groups, each after the groups that it depends on, which are in `edges`."""
 
-    The answer is all groups, each after the groups that it depends on; None if there is recursion.
-    """
+    order: list[Path]
+    edges: Mapping[Path, set[Path]]
+
+
+def check_recursion(
+    groups: Mapping[Path, RuleGroup],
+    refs: Mapping[int, DataRefs],
+    written: Mapping[int, Mapping[str, str]],
+    problems: Problems,
+) -> Dependencies | None:
+    """Report each rule that depends on itself; None if there is one. By `id(rule)`: `refs` gives its data refs, `written`
+    the names in it as they were written."""
     tree = RuleTree.of(groups)
     by_rule: list[tuple[Path, ast.Rule, set[Path]]] = []
     edges: dict[Path, set[Path]] = {path: set() for path in groups}
     for path, group in groups.items():
         for rule in definitions(group):
-            found = dependencies(rule, tree)
+            found = dependencies(refs[id(rule)], tree)
             by_rule.append((path, rule, found))
             edges[path] |= found
     order, cyclic = _order(edges)
     if not cyclic:
-        return order
+        return Dependencies(order, edges)
     reported = 0
     for path, rule, found in by_rule:
         if path not in cyclic or reported >= _MANY:

@@ -43,14 +43,16 @@ class TypeChecker:
         signatures: Signatures,
         written: Mapping[int, Mapping[str, str]],
         problems: Problems,
+        known: Mapping[Path, ty.Type] | None = None,
     ) -> None:
+        """`known`: groups that need no check any more, with their types."""
         self.groups = groups
         self.signatures = signatures
         self.builtins = signatures.builtins
         self.written = written
         self.problems = problems
         self.names: Mapping[str, str] = {}
-        self.done: dict[Path, ty.Type] = {}
+        self.done: dict[Path, ty.Type] = dict(known or {})
         self.functions = {
             "data." + ".".join(str(p) for p in path): path
             for path, group in groups.items()

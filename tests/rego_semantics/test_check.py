@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from cupcake.engine.errors import CompileErrors
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Checked, RuleGroup
-from cupcake.engine.rego.compile import ModuleCache, check
+from cupcake.engine.rego.compile import check
+from cupcake.engine.rego.reuse import ModuleCache
 from cupcake.engine.rego.parser import parse_module, parse_query
 from cupcake.engine.rego.verify_checked import BrokenPromise, verify
 
@@ -101,7 +102,7 @@ def test_errors_show_their_source_line() -> None:
 
 
 def test_a_module_that_did_not_change_is_not_worked_on_again() -> None:
-    cache: ModuleCache = {}
+    cache = ModuleCache()
     one = _module("package a\np if { x := data.b.q; x }", "a.rego")
     two = _module("package b\nq := 1", "b.rego")
     first = check([one, two], cache=cache)
@@ -120,7 +121,7 @@ def test_a_module_that_did_not_change_is_not_worked_on_again() -> None:
     ],
 )
 def test_a_change_of_a_called_function_is_seen(before: str, after: str) -> None:
-    cache: ModuleCache = {}
+    cache = ModuleCache()
     user = _module("package a\np := data.b.f(1)", "a.rego")
     check([user, _module(before, "b.rego")], cache=cache)
     with pytest.raises(CompileErrors):
@@ -128,7 +129,7 @@ def test_a_change_of_a_called_function_is_seen(before: str, after: str) -> None:
 
 
 def test_a_new_rule_of_the_package_is_seen_by_its_other_modules() -> None:
-    cache: ModuleCache = {}
+    cache = ModuleCache()
     user = _module("package a\np := q", "a.rego")
     with pytest.raises(CompileErrors):
         check([user], cache=cache)
@@ -137,7 +138,7 @@ def test_a_new_rule_of_the_package_is_seen_by_its_other_modules() -> None:
 
 
 def test_metadata_of_other_modules_is_never_stale() -> None:
-    cache: ModuleCache = {}
+    cache = ModuleCache()
     user = _module("package a\np := rego.metadata.chain()", "a.rego")
     first = check([user, _module("# METADATA\n# title: x\npackage a\n", "b.rego")], cache=cache)
     second = check([user, _module("# METADATA\n# title: y\npackage a\n", "b.rego")], cache=cache)
