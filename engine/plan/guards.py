@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from cupcake.engine.plan import ir
 from cupcake.engine.plan.constants import collection_items, constant
+from cupcake.engine.plan.reuse import Answers
 from cupcake.engine.plan.rule_tree import Group, Node, key_of
 from cupcake.engine.rego import ast
 
@@ -24,18 +25,18 @@ _MAX_DEPTH = 4
 class GuardReader:
     """Reads guards of rules and groups; `root` resolves constants and helper rules that bodies name."""
 
-    def __init__(self, root: Node) -> None:
+    def __init__(self, root: Node, known: Answers[Guards]) -> None:
         self._root = root
-        self._groups: dict[int, Guards] = {}
+        self._groups = known
 
-    def group(self, group: Group, depth: int = 0) -> Guards:
+    def group(self, group: Group) -> Guards:
         """Guards of a whole group: what all of its rules need. None when there are defaults."""
         if group.defaults or not group.rules:
             return _NONE
-        known = self._groups.get(id(group))
+        known = self._groups.get(group.path)
         if known is None:
-            known = _either([self.rule(rule, depth) for rule in group.rules])
-            self._groups[id(group)] = known
+            known = _either([self.rule(rule) for rule in group.rules])
+            self._groups.put(group.path, known)
         return known
 
     def rule(self, rule: ast.Rule, depth: int = 0) -> Guards:

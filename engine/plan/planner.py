@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from cupcake.engine.plan import collect, ir, rule_tree
 from cupcake.engine.plan.collect import Collection
@@ -16,7 +18,7 @@ from cupcake.engine.plan.collector import CollectorPlanner
 from cupcake.engine.plan.emitter import PlanError
 from cupcake.engine.plan.groups import GroupPlanner
 from cupcake.engine.plan.guards import GuardReader
-from cupcake.engine.plan.pool import Pool
+from cupcake.engine.plan.reuse import NOWHERE, PlanCache, Question, Reuse
 from cupcake.engine.plan.rule_tree import Key, Node, Path
 from cupcake.engine.plan.scope import Scope
 from cupcake.engine.plan.taint import Definitions, TaintReader
@@ -35,13 +37,15 @@ def plan(
     *,
     query: CheckedQuery | None = None,
     index: bool = True,
+    cache: PlanCache | None = None,
 ) -> ir.Policy:
     """Plans entrypoints (`"a/b/c"`, each adds `{"result": value}` to the result set) and the query, if any.
 
     The query's plan is named `query` and adds one object `{name: value}` for each solution. `data` is the base
-    document. `index=False` plans every rule as written, without rule indexes: the oracle for tests of the index.
+    document. `index=False` plans every rule as written, without rule indexes: the oracle for tests of the index. With a `cache`,
+    which serves one value of `index`, functions are taken from the plan before where nothing that they depend on changed.
     Raises PlanError where `checked` breaks a promise of CHECKED.md."""
-    unit = _Unit(checked, index)
+    unit = _Unit(checked, index, PlanCache() if cache is None else cache)
     plans = [unit.entrypoint(name) for name in entrypoints]
     if query is not None:
         plans.append(unit.query(query))
@@ -49,20 +53,30 @@ def plan(
     return ir.Policy(unit.pool.static(), tuple(plans), funcs, data)
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A function that was asked for: how to plan it, and the path whose rules and packages it is made from."""
+
+    name: str
+    make: Callable[[str], ir.Func]
+    of: Path
+
+
 class _Unit:
     """The policy being planned: its rule tree, the generations, and the functions asked for so far."""
 
-    def __init__(self, checked: Checked, index: bool) -> None:
-        self.pool = Pool()
+    def __init__(self, checked: Checked, index: bool, cache: PlanCache) -> None:
+        self.pool = cache.pool
         self.index = index
         packages = [data_path(module.package) or () for module in checked.modules]
+        self._reuse = Reuse(cache, checked, packages)
         self._root = rule_tree.build(checked.rules, packages)
-        self._guards = GuardReader(self._root)
+        self._guards = GuardReader(self._root, self._reuse.answers("guards"))
         self._definitions = Definitions()
         self._collections: dict[int, dict[int, Collection]] = {}
         self._generations: dict[Scope, str] = {}
         self._names: dict[str, None] = {}
-        self._queue: deque[tuple[str, Callable[[str], ir.Func]]] = deque()
+        self._queue: deque[_Wanted] = deque()
         self._generation(Scope())
 
     # -- what function planners ask
@@ -93,14 +107,26 @@ class _Unit:
     def function(self, scope: Scope, path: Path) -> str:
         """Name of the function for the rule group at `path`; it is planned later."""
         name = f"{self._generation(scope)}.{path_name(path)}"
-        self._ask(name, lambda func: self._group(func, scope, path))
+        make = partial(self._group, scope=scope, path=path)
+        self._ask(name, make, path, ("function", (scope, path)))
         return name
 
     def package(self, scope: Scope, node: Node) -> str:
         """Name of the function that builds the document of a package."""
         name = f"{self._generation(scope)}.{path_name(node.path)}/"
-        self._ask(name, lambda func: GroupPlanner(self, scope).package(func, node))
+        self._ask(
+            name,
+            lambda func: GroupPlanner(self, scope).package(func, node),
+            node.path,
+            ("package_at", (scope, node.path)),
+        )
         return name
+
+    def package_at(self, scope: Scope, path: Path) -> None:
+        """Asks for a package again."""
+        node = self.node_at(scope, path)
+        assert node is not None
+        self.package(scope, node)
 
     def specialized(
         self, scope: Scope, path: Path, args: tuple[ast.Term, ...]
@@ -125,7 +151,10 @@ class _Unit:
         )
         name = f"{self._generation(scope)}.{path_name(path)}({shown})"
         self._ask(
-            name, lambda func: GroupPlanner(self, scope).values(func, group, group.rules, known)
+            name,
+            lambda func: GroupPlanner(self, scope).values(func, group, group.rules, known),
+            path,
+            ("specialized", (scope, path, args)),
         )
         return name, tuple(arg for position, arg in enumerate(args) if position not in known)
 
@@ -148,24 +177,37 @@ class _Unit:
         if node is None or not node.path or node.group is not None:
             return None
         name = f"{self._generation(scope)}.{path_name(prefix)}//{json.dumps(verb)}"
-        taints = TaintReader(self._root, verb, self._definitions)
+        known = self._reuse.answers(f"taint {verb}")
+        taints = TaintReader(self._root, verb, self._definitions, known)
         self._ask(
             name,
             lambda func: CollectorPlanner(self, scope).collection(
                 func, node, verb, self._guards, taints
             ),
+            prefix,
+            ("collector", (scope, prefix, verb)),
         )
         return name
 
     def values_under(self, verb: str) -> str:
         """Name of the function that finds `verb` inside of a value."""
         name = f"walk//{json.dumps(verb)}"
-        self._ask(name, lambda func: CollectorPlanner(self, Scope(), 3).values_under(func, verb))
+        self._ask(
+            name,
+            lambda func: CollectorPlanner(self, Scope(), 3).values_under(func, verb),
+            NOWHERE,
+            ("values_under", (verb,)),
+        )
         return name
 
     def input_keys(self) -> str:
         """Name of the function that lists the keys in input."""
-        self._ask("input//", lambda func: CollectorPlanner(self, Scope()).input_keys(func))
+        self._ask(
+            "input//",
+            lambda func: CollectorPlanner(self, Scope()).input_keys(func),
+            NOWHERE,
+            ("input_keys", ()),
+        )
         return "input//"
 
     def _may_index(self, scope: Scope) -> bool:
@@ -209,18 +251,33 @@ class _Unit:
     def drain(self) -> tuple[ir.Func, ...]:
         """Plans all functions asked for, and those that they ask for."""
         funcs: list[ir.Func] = []
+        reuse = self._reuse
         while self._queue:
-            name, make = self._queue.popleft()
-            funcs.append(make(name))
+            wanted = self._queue.popleft()
+            before = reuse.find(wanted.name, wanted.of)
+            if before is None:
+                reuse.start()
+                func = wanted.make(wanted.name)
+                reuse.keep(wanted.name, wanted.of, func)
+            else:
+                func = before.func
+                for method, args in before.asked:
+                    getattr(self, method)(*args)
+            funcs.append(func)
+        reuse.close()
         return tuple(sorted(funcs, key=lambda func: func.name))
 
     def _generation(self, scope: Scope) -> str:
+        if scope.removed or scope.mocks:
+            # Its number depends on what else is planned.
+            self._reuse.spoil()
         return self._generations.setdefault(scope, f"g{len(self._generations)}")
 
-    def _ask(self, name: str, make: Callable[[str], ir.Func]) -> None:
+    def _ask(self, name: str, make: Callable[[str], ir.Func], of: Path, question: Question) -> None:
+        self._reuse.note(question)
         if name not in self._names:
             self._names[name] = None
-            self._queue.append((name, make))
+            self._queue.append(_Wanted(name, make, of))
 
     def _group(self, name: str, scope: Scope, path: Path) -> ir.Func:
         node: Node | None = self._root

@@ -10,7 +10,8 @@ from typing import Final
 
 from cupcake.engine.plan import ir
 from cupcake.engine.plan.constants import constant, is_constant
-from cupcake.engine.plan.rule_tree import Group, Node, key_of
+from cupcake.engine.plan.reuse import Answers
+from cupcake.engine.plan.rule_tree import Group, Node, Path, key_of
 from cupcake.engine.rego import ast
 
 
@@ -110,15 +111,19 @@ _MAX_DEPTH = 8
 class TaintReader:
     """Answers for one key, remembering what it found for each group."""
 
-    def __init__(self, root: Node, key: str, definitions: Definitions) -> None:
+    def __init__(
+        self, root: Node, key: str, definitions: Definitions, known: Answers[Taint]
+    ) -> None:
         self._root = root
         self.definitions = definitions
         self.key = key
-        self._groups: dict[int, Taint] = {}
+        self._known = known
+        self._groups: dict[tuple[Path, int], Taint] = {}
 
     def group(self, group: Group, depth: int = 0) -> Taint:
         """Whether the document (or the results of the function) can hold the key inside."""
-        known = self._groups.get(id(group))
+        # By depth too: an answer that was cut short there must not stand for one that is not.
+        known = self._groups.get((group.path, depth)) if depth else self._known.get(group.path)
         if known is None:
             worst = Taint.NO
             for rule in (*group.rules, *group.defaults):
@@ -126,7 +131,11 @@ class TaintReader:
                 while link is not None and worst is not Taint.YES:
                     worst = max(worst, self._rule(link, len(group.path) + 1, depth))
                     link = link.else_
-            known = self._groups[id(group)] = worst
+            known = worst
+            if depth:
+                self._groups[group.path, depth] = worst
+            else:
+                self._known.put(group.path, worst)
         return known
 
     def _rule(self, rule: ast.Rule, prefix: int, depth: int) -> Taint:

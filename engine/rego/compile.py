@@ -64,7 +64,14 @@ def check(
     problems = Problems()
     cache = ModuleCache() if cache is None else cache
     ordered_modules = sorted(modules, key=lambda m: m.file)
-    front = _FrontEnd(ordered_modules, tuple(extra_builtins), strict, absent, prints, cache)
+    front = _FrontEnd(
+        ordered_modules,
+        cache,
+        extra=tuple(extra_builtins),
+        strict=strict,
+        absent=absent,
+        prints=prints,
+    )
     results: dict[int, ModuleResult] = {}
     written: dict[int, Mapping[str, str]] = {}
     refs: dict[int, DataRefs] = {}
@@ -129,11 +136,12 @@ class _FrontEnd:
     def __init__(
         self,
         modules: Sequence[ast.Module],
+        cache: ModuleCache,
+        *,
         extra: tuple[Builtin, ...],
         strict: bool,
         absent: frozenset[str],
         prints: bool,
-        cache: ModuleCache,
     ) -> None:
         self.cache = cache
         self.prints = prints
@@ -196,7 +204,14 @@ class _FrontEnd:
         # Annotations of other modules show in `rego.metadata.chain()`: such a result is never reused.
         kept = () if uses_metadata else context
         checked = replace(module, rules=tuple(rules))
-        return self.cache.result(module, kept, functions, checked, written, problems.ordered())
+        return self.cache.result(
+            module,
+            context=kept,
+            functions=functions,
+            checked=checked,
+            written=written,
+            found=problems.ordered(),
+        )
 
     def query(
         self, query: ast.Body, names: ModuleNames, problems: Problems

@@ -77,6 +77,7 @@ class ModuleCache:
     def result(
         self,
         module: ast.Module,
+        *,
         context: tuple[object, ...],
         functions: Mapping[str, int | None],
         checked: ast.Module,

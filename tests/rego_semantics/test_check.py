@@ -13,8 +13,8 @@ from cupcake.engine.errors import CompileErrors
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Checked, RuleGroup
 from cupcake.engine.rego.compile import check
-from cupcake.engine.rego.reuse import ModuleCache
 from cupcake.engine.rego.parser import parse_module, parse_query
+from cupcake.engine.rego.reuse import ModuleCache
 from cupcake.engine.rego.verify_checked import BrokenPromise, verify
 
 
