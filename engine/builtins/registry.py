@@ -32,7 +32,13 @@ _COLUMNS = re.compile(r"\s{2,}")
 _HOMES = ("runtime", "host", "compiler")
 
 # What the language around the builtins offers, in the words of OPA's capability file.
-FEATURES: tuple[str, ...] = ("rego_v1",)
+FEATURES: tuple[str, ...] = (
+    "keywords_in_refs",
+    "rego_v1",
+    "rego_v2_import",
+    "template_strings",
+)
+FUTURE_KEYWORDS: tuple[str, ...] = ("and", "not", "or")
 
 
 def _declared() -> Iterator[tuple[str, Builtin]]:
@@ -92,6 +98,7 @@ def capabilities() -> dict[str, object]:
             for name, builtin in sorted(REGISTRY.items())
             if name not in _INTERNAL
         ],
+        "future_keywords": list(FUTURE_KEYWORDS),
         "features": list(FEATURES),
         "wasm_abi_versions": [{"version": 1, "minor_version": 3}],
     }

@@ -61,9 +61,11 @@ class BodyPlanner(UnificationPlanner):
                 self.unify(kind.lhs, kind.rhs)
             case ast.Every():
                 self._every(kind)
+            case ast.Block():
+                self._block(kind)
             case ast.Call():
                 self._condition(kind)
-            case ast.Assign() | ast.SomeDecl() | ast.SomeIn():
+            case ast.Assign() | ast.SomeDecl() | ast.SomeIn() | ast.Not() | ast.Logical():
                 raise PlanError(f"{type(kind).__name__} is not part of the checked form")
             case ast.Boolean():
                 if not kind.value:
@@ -106,7 +108,27 @@ class BodyPlanner(UnificationPlanner):
 
     # -- negation and every
 
+    def _block(self, kind: ast.Block, *, negated: bool = False) -> None:
+        """A body that holds once or, negated, that has no solution; its variables are gone after it."""
+        saved = dict(self.env)
+        place = self.place
+        found = self.local()
+        self.emit(ir.ResetLocalStmt(found, place))
+        mark = self.capture()
+        self.body(kind.body)
+        self.emit(ir.AssignVarStmt(TRUE, found, place))
+        if self.scanning(mark):
+            self.break_to(mark)
+        block = self.finish(mark)
+        self.env = saved
+        self.place = place
+        self.block(block)
+        self.emit(ir.IsUndefinedStmt(found, place) if negated else ir.IsDefinedStmt(found, place))
+
     def _not(self, expr: ast.Expr) -> None:
+        if isinstance(expr.kind, ast.Block):
+            self._block(expr.kind, negated=True)
+            return
         kind = self._outside(expr.kind)
         saved = dict(self.env)
         place = self.place
@@ -143,7 +165,10 @@ class BodyPlanner(UnificationPlanner):
                 return ast.Call(
                     kind.operator, tuple(self._held(arg) for arg in kind.args), kind.loc
                 )
-            case ast.Every() | ast.Assign() | ast.SomeDecl() | ast.SomeIn():
+            case (
+                ast.Every() | ast.Assign() | ast.SomeDecl() | ast.SomeIn()
+                | ast.Not() | ast.Logical() | ast.Block()
+            ):  # fmt: skip
                 return kind
             case _:
                 return self._side(kind)

@@ -194,7 +194,10 @@ def _define(body: ast.Body, outer: frozenset[str], found: dict[str, list[ast.Ter
         if isinstance(kind, ast.Unify):
             _scan(kind.lhs, names, inner)
             _scan(kind.rhs, names, inner)
-        elif not isinstance(kind, ast.Every | ast.Assign | ast.SomeDecl | ast.SomeIn):
+        elif not isinstance(
+            kind,
+            ast.Every | ast.Assign | ast.SomeDecl | ast.SomeIn | ast.Not | ast.Logical | ast.Block,
+        ):
             _scan(kind, names, inner)
     for each in inner:
         _define(each, frozenset(names), found)
@@ -235,9 +238,6 @@ def _scan(term: ast.Term, names: set[str], inner: list[ast.Body]) -> None:
             for key, value in term.pairs:
                 _scan(key, names, inner)
                 _scan(value, names, inner)
-        case ast.TemplateString():
-            for part in term.parts:
-                _scan(part, names, inner)
         case ast.ArrayComprehension() | ast.SetComprehension() | ast.ObjectComprehension():
             inner.append(term.body)
         case _:

@@ -141,7 +141,7 @@ class TermPlanner(Emitter):
                     self.emit(ir.ObjectInsertStmt(key, val, target, self.place))
                 return ir.LocalOperand(target)
             case ast.TemplateString():
-                return self._template(term)
+                raise PlanError.at("TemplateString is not part of the checked form", term.loc)
             case ast.ArrayComprehension() | ast.SetComprehension() | ast.ObjectComprehension():
                 return self.comprehension(term)
             case _:
@@ -157,26 +157,6 @@ class TermPlanner(Emitter):
         if operand is None:
             raise PlanError.at(f"variable {var.name} has no value here", var.loc)
         return operand
-
-    def _template(self, term: ast.TemplateString) -> ir.Operand:
-        parts: list[ir.Operand] = []
-        for part in term.parts:
-            if isinstance(part, ast.String):
-                parts.append(self.pool.operand(part.value))
-                continue
-            found = self.local()
-            self.emit(ir.MakeSetStmt(found, self.place))
-            saved = dict(self.env)
-            mark = self.capture()
-            self.emit(ir.SetAddStmt(self.term(part), found, self.place))
-            self.block(self.finish(mark))
-            self.env = saved
-            parts.append(ir.LocalOperand(found))
-        array = self.local()
-        self.emit(ir.MakeArrayStmt(len(parts), array, self.place))
-        for operand in parts:
-            self.emit(ir.ArrayAppendStmt(operand, array, self.place))
-        return self.invoke("internal.template_string", None, (ir.LocalOperand(array),))
 
     # -- calls
 

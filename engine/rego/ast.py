@@ -13,7 +13,7 @@ This file only declares data; it must not parse, resolve or print.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +131,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class TemplateString:
-    """`$"a {expr} b"`: String parts and terms in source order."""
+    """`$"a {expr} b"`: String parts and terms in source order; a term that has `with` is an Expr."""
 
-    parts: tuple[Term, ...]
+    parts: tuple[Term | Expr, ...]
     loc: Location = field(default_factory=_loc, compare=False)
 
 
@@ -188,6 +188,41 @@ class Every:
 
 
 @dataclass(frozen=True, slots=True)
+class Operand:
+    """What `not`, `and` and `or` stand beside: a body in braces (`explicit`), which has variables of its
+    own, or one statement, which binds none."""
+
+    body: Body
+    explicit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """`not` as `import rego.v2` or `future.keywords.not` has it; parsed form only. (The older one is
+    `Expr.negated`.) It holds when no solution makes all of the operand hold."""
+
+    operand: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class Logical:
+    """`lhs and rhs`, `lhs or rhs`; parsed form only."""
+
+    operator: Literal["and", "or"]
+    lhs: Operand
+    rhs: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Checked form only: holds, once, when `body` has a solution. It binds nothing outside; the variables in
+    `needs` must be bound when it is reached (what is written without braces has no variables of its own)."""
+
+    body: Body
+    needs: tuple[Var, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class With:
     """`with target as value`; target is a Ref (or Var `input`/`data`), or a builtin/function Ref."""
 
@@ -196,7 +231,7 @@ class With:
     loc: Location = field(default_factory=_loc, compare=False)
 
 
-ExprKind: TypeAlias = Unify | Assign | SomeDecl | SomeIn | Every | Term
+ExprKind: TypeAlias = Unify | Assign | SomeDecl | SomeIn | Every | Not | Logical | Block | Term
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,10 @@ def _with_target(target: ast.Term) -> Json:
     return term_to_json(target)
 
 
+def _part(index: int, part: ast.Term | ast.Expr) -> Json:
+    return _expr(index, part) if isinstance(part, ast.Expr) else term_to_json(part)
+
+
 def _call(name: str, *args: ast.Term) -> list[Json]:
     operator = {"type": "ref", "value": [{"type": "var", "value": name}]}
     return [operator, *map(term_to_json, args)]
@@ -119,6 +123,17 @@ def _kind(kind: ast.ExprKind) -> Any:
                 "domain": term_to_json(domain),
                 "body": _body(body),
             }
+        case ast.Not(operand):
+            return {"body": _body(operand.body), "explicit_body": operand.explicit}
+        case ast.Logical(_, lhs, rhs):
+            return {
+                "lhs": _body(lhs.body),
+                "rhs": _body(rhs.body),
+                "explicit_lhs": lhs.explicit,
+                "explicit_rhs": rhs.explicit,
+            }
+        case ast.Block():
+            raise TypeError("a block is no part of the parsed form")
         case ast.Call(operator, args):
             return [term_to_json(operator), *map(term_to_json, args)]
     return term_to_json(kind)
@@ -160,5 +175,5 @@ def _term(term: ast.Term) -> tuple[str, Any]:
         case ast.Call(operator, args):
             return "call", [term_to_json(operator), *map(term_to_json, args)]
         case ast.TemplateString(parts):
-            return "templatestring", {"parts": [term_to_json(t) for t in parts]}
+            return "templatestring", {"parts": [_part(i, t) for i, t in enumerate(parts)]}
     assert_never(term)

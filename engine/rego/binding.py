@@ -78,7 +78,9 @@ def runs(expr: ast.Expr, bound: set[str]) -> bool:
         return unifies(kind.lhs, kind.rhs, bound)
     if isinstance(kind, ast.Every):
         return evaluates(kind.domain, bound)
-    if isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
+    if isinstance(kind, ast.Block):
+        return all(evaluates(v, bound) for v in kind.needs)
+    if isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn, ast.Not, ast.Logical)):
         return False
     return evaluates(kind, bound)
 
@@ -104,7 +106,9 @@ def split(expr: ast.Expr, bound: set[str], fresh: Fresh) -> list[ast.Expr]:
             emit(ast.Unify(_lift(lhs, bound, fresh, emit), _lift(rhs, bound, fresh, emit)))
     elif isinstance(kind, ast.Every):
         emit(ast.Every(kind.key, kind.value, _lift(kind.domain, bound, fresh, emit), kind.body))
-    elif not isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
+    elif isinstance(kind, ast.Block):
+        parts.append(expr)
+    elif not isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn, ast.Not, ast.Logical)):
         lifted = _lift(kind, bound, fresh, emit)
         parts.append(ast.Expr(lifted, False, expr.withs, expr.loc, expr.generated))
     return parts

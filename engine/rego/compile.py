@@ -193,7 +193,8 @@ class _FrontEnd:
             try:
                 new = rewriter.rule(rule)
                 if len(problems) == errors:
-                    new = order_rule(new, rewriter.written, self.is_relation, problems)
+                    assigned = {name for name, _ in rewriter.assigned}
+                    new = order_rule(new, rewriter.written, self.is_relation, problems, assigned)
             except RecursionError:
                 problems.add("rego_compile_error", "rule is nested too deeply", rule.loc)
             rules.append(new)
@@ -221,8 +222,10 @@ class _FrontEnd:
         rewriter.prints = self.prints
         body, variables = rewriter.query(query)
         if len(problems) == errors:
-            orderer = Orderer(rewriter.written, self.is_relation, problems)
+            assigned = {name for name, _ in rewriter.assigned}
+            orderer = Orderer(rewriter.written, self.is_relation, problems, assigned)
             body = orderer.body(body, set())
+            orderer.conclude()
         uses = Uses()
         body_uses(body, uses)
         shown = tuple((name, var) for name, var in variables if var.name in uses.plain)

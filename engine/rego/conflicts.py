@@ -40,7 +40,6 @@ _ILLEGAL_DEFAULT: dict[type, str] = {
     ast.Var: "var",
     ast.Ref: "ref",
     ast.Call: "call",
-    ast.TemplateString: "call",
 }
 
 

@@ -96,7 +96,11 @@ def data_refs(rule: ast.Rule) -> DataRefs:
                 elif isinstance(kind, ast.Every):
                     stack.append(kind.domain)
                     bodies.append(kind.body)
-                elif not isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
+                elif isinstance(kind, ast.Block):
+                    bodies.append(kind.body)
+                elif not isinstance(
+                    kind, (ast.Assign, ast.SomeDecl, ast.SomeIn, ast.Not, ast.Logical)
+                ):
                     stack.append(kind)
                 for w in expr.withs:
                     stack.append(w.target)

@@ -16,6 +16,9 @@ KEYWORDS_V0: Final = frozenset(
 )
 KEYWORDS_FUTURE: Final = frozenset(("in", "every", "contains", "if"))
 KEYWORDS_V1: Final = KEYWORDS_V0 | KEYWORDS_FUTURE
+# Keywords only where a module imports them.
+KEYWORDS_LOGICAL: Final = frozenset(("and", "or"))
+KEYWORDS_ALL: Final = KEYWORDS_V1 | KEYWORDS_LOGICAL
 
 TIGHT: Final = 0  # no whitespace stands before the token
 SPACED: Final = 1
@@ -234,7 +237,7 @@ def tokenize(source: str, keywords: frozenset[str]) -> Tokens:
             value = _decode('"' + _ESCAPE.sub(_unescape_brace, text) + '"')
         if value is None:
             problems[len(kinds)] = _string_problem(f'"{text}"')
-            put("illegal", text, resume, stop)
+            put("illegal", text, resume - 2 if kinds[-1:] == ["template"] else resume, stop)
         elif text:
             put("chunk", value, resume, stop)
         if "\n" in text:
@@ -250,7 +253,13 @@ def tokenize(source: str, keywords: frozenset[str]) -> Tokens:
             at = stop + 1
         else:
             problems[len(kinds)] = _unterminated(quote)
-            put("illegal", "", stop, stop)
+            opened = kinds[-1] == "template" or kinds[-2:-1] == ["template"]
+            put(
+                "illegal",
+                "",
+                starts[-1] if kinds[-1] == "template" else starts[-2] if opened else stop,
+                stop,
+            )
             at = stop
     if forbidden:
         at = forbidden.start()

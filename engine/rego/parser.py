@@ -14,7 +14,9 @@ from cupcake.engine.errors import CompileErrors, Diagnostic
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.annotations import Attachment, read_annotations
 from cupcake.engine.rego.lexer import (
+    KEYWORDS_ALL,
     KEYWORDS_FUTURE,
+    KEYWORDS_LOGICAL,
     KEYWORDS_V0,
     KEYWORDS_V1,
     NEWLINE,
@@ -27,6 +29,14 @@ RegoVersion: TypeAlias = Literal["v1", "v0"]
 
 MAX_SOURCE: Final = 4 * 1024 * 1024  # characters
 _MAX_ERRORS: Final = 50
+# A keyword with one of these after it was meant to be the name of a rule.
+_NAME_MARKS: Final = frozenset((":=", "=", "if", "contains", "("))
+_RULE_MARKS: Final = {
+    **dict.fromkeys(("every", "if", "in", "some", "as"), _NAME_MARKS),
+    **dict.fromkeys(("not", "and", "or"), _NAME_MARKS - {"("}),
+    **dict.fromkeys(("package", "import"), _NAME_MARKS - {"if", "contains"}),
+    "contains": frozenset(("if", "contains")),
+}
 _IMPORT_ROOTS: Final = ("data", "future", "input", "rego")
 
 
@@ -191,6 +201,8 @@ class _Parser(RuleParser):
         start = self.pos
         kind = self.kinds[start]
         is_ref = self._starts_ref(start)
+        if self.kinds[min(start + 1, len(self.kinds) - 1)] in _RULE_MARKS.get(kind, ()):
+            raise self.fail(f"{kind} keyword cannot be used for rule name", start)
         if kind == "package" and not is_ref:
             package = self._package_clause()
             if not first:
@@ -209,7 +221,7 @@ class _Parser(RuleParser):
             self._attachments.append(Attachment("import", found.loc.row, -1))
         elif kind == "default" and not is_ref:
             self._default()
-        elif kind == "ident" or (is_ref and kind in KEYWORDS_V1):
+        elif kind == "ident" or (is_ref and kind in KEYWORDS_ALL):
             self._rule()
         else:
             raise self._no_rule(start)
@@ -231,6 +243,8 @@ class _Parser(RuleParser):
             return self.fail("'some' declarations cannot be used for rule head", start)
         if isinstance(what, ast.Every):
             return self.fail("expression cannot be used for rule head", start)
+        if isinstance(what, ast.Not | ast.Logical | ast.Block):
+            return self.fail("expression cannot be used for rule head", start)
         term = what.lhs if isinstance(what, ast.Assign | ast.Unify) else what
         return self.fail(f"{value_name(term)} cannot be used for rule name", start)
 
@@ -246,7 +260,7 @@ class _Parser(RuleParser):
     def _path(self, what: str) -> ast.Ref:
         """A variable and the strings after it, as `package` and `import` want them."""
         at = self.pos
-        if self.kinds[at] != "ident" and self.kinds[at] not in KEYWORDS_V1:
+        if self.kinds[at] != "ident" and self.kinds[at] not in KEYWORDS_ALL:
             raise self.unexpected("expected path" if self.kinds[at] == "eof" else "")
         self.pos += 1
         term: ast.Term = ast.Var(self.texts[at], self.loc(at))
@@ -278,17 +292,23 @@ class _Parser(RuleParser):
                 f"unexpected import path, must begin with one of: {{{names}}}, got: {root.name}", at
             )
         alias: str | None = None
+        alias_at = 0
         if self.kinds[self.pos] == "as":
             self.pos += 1
             if self.kinds[self.pos] != "ident":
                 raise self.unexpected("expected var")
+            alias_at = self.pos
             alias = self.texts[self.pos]
+            if alias in ("input", "data"):
+                raise self.fail(
+                    f"unexpected import alias, must not be a reserved name, got: {alias}"
+                )
             self.pos += 1
         operands = [term.value for term in path.terms[1:] if isinstance(term, ast.String)]
         if root.name == "rego":
-            self._import_rego(operands, alias, at)
+            self._import_rego(operands, at, alias_at)
         elif root.name == "future":
-            self._import_future(operands, alias, at)
+            self._import_future(operands, at, alias_at)
         elif alias is None:
             last = operands[-1] if operands else root.name
             if last in (KEYWORDS_V1 if self._version == "v1" else KEYWORDS_V0):
@@ -299,27 +319,34 @@ class _Parser(RuleParser):
                 )
         return ast.Import(path, alias, self.loc(start))
 
-    def _import_rego(self, operands: list[str], alias: str | None, at: int) -> None:
-        if operands != ["v1"]:
+    def _import_rego(self, operands: list[str], at: int, alias_at: int) -> None:
+        if operands not in (["v1"], ["v2"]):
             path = ".".join(["rego", *operands])
-            raise self.fail(f"invalid import `{path}`, must be `rego.v1`", at)
-        if self._version == "v1":
-            return
-        if alias is not None:
-            raise self.fail("`rego` imports cannot be aliased", at)
+            raise self.fail(f"invalid import `{path}`, must be `rego.v1` or `rego.v2`", at)
+        if alias_at:
+            raise self.fail("`rego` imports cannot be aliased", alias_at)
         self._version = "v1"
-        self.tokens.promote(KEYWORDS_FUTURE, self.pos)
+        if operands == ["v2"]:
+            self._keywords(frozenset((*KEYWORDS_FUTURE, *KEYWORDS_LOGICAL, "not")))
+        else:
+            self._keywords(KEYWORDS_FUTURE)
 
-    def _import_future(self, operands: list[str], alias: str | None, at: int) -> None:
+    def _import_future(self, operands: list[str], at: int, alias_at: int) -> None:
         if not operands or operands[0] != "keywords" or len(operands) > 2:
             raise self.fail("invalid import, must be `future.keywords`", at)
-        if alias is not None:
-            raise self.fail("`future` imports cannot be aliased", at)
-        words = KEYWORDS_FUTURE
+        if alias_at:
+            raise self.fail("`future` imports cannot be aliased", alias_at)
+        words = frozenset((*KEYWORDS_FUTURE, *KEYWORDS_LOGICAL, "not"))
         if len(operands) == 2:
             if operands[1] not in words:
                 known = " ".join(sorted(words))
                 raise self.fail(f"unexpected keyword, must be one of [{known}]", at)
             # `every x in xs` needs both words.
             words = frozenset((operands[1],) if operands[1] != "every" else ("every", "in"))
+        self._keywords(words)
+
+    def _keywords(self, words: frozenset[str]) -> None:
+        """Make `words` keywords from here on; of `not`, which is one always, the newer meaning."""
+        self._logical = self._logical or bool(words & KEYWORDS_LOGICAL)
+        self._not_bodies = self._not_bodies or "not" in words
         self.tokens.promote(words, self.pos)

@@ -13,7 +13,9 @@ from typing import Final, TypeAlias, assert_never
 
 from cupcake.engine.rego import ast
 
-Node: TypeAlias = ast.ExprKind | ast.Expr | ast.With | ast.Head | ast.Rule | ast.Import | ast.Module
+Node: TypeAlias = (
+    ast.ExprKind | ast.Expr | ast.Operand | ast.With | ast.Head | ast.Rule | ast.Import | ast.Module
+)  # fmt: skip
 
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INFIX: Final = {
@@ -50,6 +52,8 @@ def render(node: Node) -> str:
     if isinstance(node, ast.Expr):
         withs = "".join(f" {render(part)}" for part in node.withs)
         return f"{'not ' if node.negated else ''}{_kind(node.kind)}{withs}"
+    if isinstance(node, ast.Operand):
+        return _operand(node)
     return _kind(node)
 
 
@@ -97,10 +101,10 @@ def render_term(term: ast.Term) -> str:
             assert_never(term)
 
 
-def _part(part: ast.Term) -> str:
+def _part(part: ast.Term | ast.Expr) -> str:
     if isinstance(part, ast.String):
         return json.dumps(part.value, ensure_ascii=False)[1:-1].replace("{", "\\{")
-    return f"{{{render_term(part)}}}"
+    return f"{{{render(part) if isinstance(part, ast.Expr) else render_term(part)}}}"
 
 
 def _list(items: tuple[ast.Term, ...]) -> str:
@@ -157,8 +161,24 @@ def _kind(kind: ast.ExprKind) -> str:
             pair = f"{render_term(key)}, " if key is not None else ""
             inner = render_body(body)
             return f"every {pair}{render_term(value)} in {render_term(domain)} {{ {inner} }}"
+        case ast.Not(operand=operand):
+            return f"not {_operand(operand)}"
+        case ast.Logical(operator=operator, lhs=lhs, rhs=rhs):
+            return f"{_operand(lhs)} {operator} {_operand(rhs)}"
+        case ast.Block(body=body):
+            return f"{{ {render_body(body)} }}"
         case _:
             return _top(kind)
+
+
+def _operand(operand: ast.Operand) -> str:
+    if operand.explicit:
+        return f"{{ {render_body(operand.body)} }}"
+    expr = operand.body[0]
+    text = render(expr)
+    if isinstance(expr.kind, ast.Logical) or expr.withs or text.startswith("{"):
+        return f"({text})"
+    return text
 
 
 def _head(head: ast.Head) -> str:
@@ -249,6 +269,14 @@ def dump(node: Node | ast.Body | None) -> str:
             return _form("some-in", dump(key), dump(value), dump(domain))
         case ast.Every(key=key, value=value, domain=domain, body=body):
             return _form("every", dump(key), dump(value), dump(domain), dump(body))
+        case ast.Not(operand=operand):
+            return _form("not", dump(operand))
+        case ast.Logical(operator=operator, lhs=lhs, rhs=rhs):
+            return _form(operator, dump(lhs), dump(rhs))
+        case ast.Operand(body=body, explicit=explicit):
+            return dump(body) if explicit else dump(body[0])
+        case ast.Block(body=body):
+            return _form("block", dump(body))
         case _:
             return _dump_term(node)
 

@@ -202,11 +202,22 @@ def outside_body(body: ast.Body, out: set[str]) -> None:
             outside_term(kind.domain, out)
         elif isinstance(kind, ast.Every):
             outside_term(kind.domain, out)
+        elif isinstance(kind, (ast.Not, ast.Logical)):
+            for operand in operands(kind):
+                if not operand.explicit:
+                    outside_body(operand.body, out)
+        elif isinstance(kind, ast.Block):
+            pass
         elif not isinstance(kind, ast.SomeDecl) and not is_print(kind):
             outside_term(kind, out)
         for w in expr.withs:
             outside_term(w.target, out)
             outside_term(w.value, out)
+
+
+def operands(kind: ast.Not | ast.Logical) -> tuple[ast.Operand, ...]:
+    """The operands, as written."""
+    return (kind.operand,) if isinstance(kind, ast.Not) else (kind.lhs, kind.rhs)
 
 
 def is_print(kind: ast.ExprKind) -> bool:
@@ -233,3 +244,7 @@ def outside_term(term: ast.Term, out: set[str]) -> None:
         for k, v in term.pairs:
             outside_term(k, out)
             outside_term(v, out)
+    elif isinstance(term, ast.TemplateString):
+        for part in term.parts:
+            if isinstance(part, ast.Var):
+                out.add(part.name)

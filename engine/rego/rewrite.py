@@ -8,6 +8,7 @@ them. Work on one rule depends only on that rule and on the signatures, and touc
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from difflib import get_close_matches
 
 from cupcake.engine.builtins.registry import UNSERVED, explain_absent, explain_missing
@@ -24,10 +25,12 @@ from cupcake.engine.rego.resolve import (
     declared_names,
     dotted,
     is_print,
+    operands,
     outside_body,
     outside_term,
     pattern_names,
 )
+from cupcake.engine.rego.safety import Uses, body_uses
 from cupcake.engine.rego.type_rules import have_text, literal_type, type_text
 from cupcake.engine.rego.withs import callable_arity, check_with
 
@@ -48,6 +51,16 @@ _KIND_NAMES: dict[type, str] = {
     ast.ObjectComprehension: "objectcomprehension",
     ast.TemplateString: "templatestring",
 }
+_STATEMENTS = (
+    ast.Unify,
+    ast.Assign,
+    ast.SomeDecl,
+    ast.SomeIn,
+    ast.Every,
+    ast.Not,
+    ast.Logical,
+    ast.Block,
+)
 _SCALARS = frozenset({ast.String, ast.Number, ast.Boolean, ast.Null})
 
 
@@ -132,22 +145,54 @@ class Rewriter(Locals):
         self.prelude = saved
         return terms, tuple(done)
 
-    def template(self, term: ast.TemplateString, scope: Scope) -> ast.Term:
+    def template(self, term: ast.TemplateString, scope: Scope, *, shown: bool = False) -> ast.Term:
+        """The parts as an array of strings and of sets, which are empty where a part is undefined. `shown`: the
+        parts are the arguments of a `print`."""
         parts: list[ast.Term] = []
         for part in term.parts:
-            if isinstance(part, ast.String):
+            if isinstance(part, (ast.String, ast.Number, ast.Boolean, ast.Null)):
                 parts.append(part)
                 continue
-            inner = Scope(scope, frozenset(), frozenset())
-            saved, self.prelude = self.prelude, []
-            value = self.term(part, inner)
-            result = self.generated(part.loc)
-            unify = ast.Expr(ast.Unify(result, value), loc=part.loc, generated=True)
-            body = (*self.prelude, unify)
-            self.prelude = saved
-            parts.append(ast.SetComprehension(ast.Var(result.name, part.loc), body, part.loc))
+            if isinstance(part, ast.Var) and not shown:
+                named = self.term(part, scope)
+                if isinstance(named, ast.Var):
+                    parts.append(ast.Set((named,), part.loc))
+                    continue
+            parts.append(self.part(part, scope))
         operator = ast.Ref((ast.Var("internal"), ast.String("template_string")), term.loc)
         return ast.Call(operator, (ast.Array(tuple(parts), term.loc),), term.loc)
+
+    def part(self, part: ast.Term | ast.Expr, scope: Scope) -> ast.Term:
+        """`{x | x = part}`; what the part reads must have been bound by something else."""
+        expr = part if isinstance(part, ast.Expr) else ast.Expr(part, loc=part.loc)
+        names: set[str] = set()
+        outside_body((expr,), names)
+        inner = Scope(scope, frozenset(), frozenset())
+        kind = expr.kind
+        assert not isinstance(kind, _STATEMENTS)  # the parser lets only terms stand in a template
+        if isinstance(kind, ast.Call) and self.is_relation(self.operator(kind.operator, inner)):
+            message = (
+                f"illegal call to relation built-in '{dotted(kind.operator)}'"
+                " that may cause multiple outputs"
+            )
+            self.problems.add(COMPILE_ERROR, message, part.loc)
+        saved, self.prelude = self.prelude, []
+        withs = tuple([self.with_(w, inner) for w in expr.withs])
+        for w in withs:
+            check_with(w, self.signatures, self.problems)
+        value = self.term(kind, inner)
+        done = self.prelude
+        self.prelude = saved
+        for name in sorted(names):
+            if name.startswith("$") or name in inner.names:
+                written = "_" if name.startswith("$") else name
+                message = f"var {written} is undeclared"
+                self.problems.add(COMPILE_ERROR, message, part.loc)
+        result = self.generated(part.loc)
+        unify = ast.Expr(ast.Unify(result, value), False, withs, part.loc, True)
+        before = [replace(e, withs=withs) for e in done] if withs else done
+        body = (*before, unify)
+        return ast.SetComprehension(ast.Var(result.name, part.loc), body, part.loc)
 
     # -- calls ---------------------------------------------------------------------------------
 
@@ -283,6 +328,7 @@ class Rewriter(Locals):
         for w in withs:
             check_with(w, self.signatures, self.problems)
         new: ast.ExprKind
+        negated = expr.negated
         if shown and isinstance(kind, ast.Call):
             new = self.print_call(kind, scope)
         elif isinstance(kind, ast.Call):
@@ -295,6 +341,12 @@ class Rewriter(Locals):
             new = self.some_in(kind, expr, scope)
         elif isinstance(kind, ast.Every):
             new = self.every(kind, expr, scope)
+        elif isinstance(kind, ast.Not):
+            new, negated = self.operand(kind.operand, "negated", scope, expr.loc), True
+        elif isinstance(kind, ast.Logical):
+            new, negated = self.logical(kind, scope, expr.loc)
+        elif isinstance(kind, ast.Block):
+            new = kind
         else:
             new = self.term(kind, scope)
         if self.prelude:
@@ -304,28 +356,29 @@ class Rewriter(Locals):
                 else self.prelude
             )
         self.prelude = saved
-        out.append(ast.Expr(new, expr.negated, withs, expr.loc, expr.generated))
+        out.append(ast.Expr(new, negated, withs, expr.loc, expr.generated))
 
     def print_call(self, kind: ast.Call, scope: Scope) -> ast.ExprKind:
         """A `print` that is kept: like a template string, a part that is undefined does not end the body."""
-        parts = self.template(ast.TemplateString(kind.args, kind.loc), scope)
+        parts = self.template(ast.TemplateString(kind.args, kind.loc), scope, shown=True)
         assert isinstance(parts, ast.Call)
         operator = ast.Ref((ast.Var("internal"), ast.String("print")), kind.loc)
         return ast.Call(operator, parts.args, kind.loc)
 
     def printed(self, kind: ast.ExprKind, scope: Scope) -> None:
         """What `print` shows counts as used, though the statement is left out."""
-        names: set[str] = set()
-        if isinstance(kind, ast.Call):
-            for arg in kind.args:
-                outside_term(arg, names)
-        self.occurred |= names
-        for name in names:
-            found = scope.lookup(name)
-            if found is not None:
-                self.read.add(found.name)
-            else:
-                self.visible(name, scope)
+        assert isinstance(kind, ast.Call)
+        for arg in kind.args:
+            names: set[str] = set()
+            outside_term(arg, names)
+            self.occurred |= names
+            for name in sorted(names):
+                found = scope.lookup(name)
+                if found is not None:
+                    self.read.add(found.name)
+                elif self.visible(name, scope) is None and name not in ROOTS:
+                    written = "_" if name.startswith("$") else name
+                    self.problems.add(COMPILE_ERROR, f"var {written} is undeclared", arg.loc)
 
     def side(self, term: ast.Term, scope: Scope) -> ast.Term:
         """One side of a unification: a relation call stays a call here, `unify` lowers it."""
@@ -439,6 +492,37 @@ class Rewriter(Locals):
                 self.problems.add(COMPILE_ERROR, f"declared var {v.name} unused", expr.loc)
         self.occurred |= saved
         return ast.Every(key, value, domain, body)
+
+    def operand(
+        self, operand: ast.Operand, what: str, scope: Scope, loc: ast.Location
+    ) -> ast.Block:
+        """An operand of `not`, `and` or `or`: a level of its own only if it is written in braces."""
+        if operand.explicit:
+            _, body = self.closure((), operand.body, scope)
+            return ast.Block(body)
+        (expr,) = operand.body
+        done: list[ast.Expr] = []
+        if isinstance(expr.kind, ast.Assign):
+            text = f"cannot assign vars inside {what} {'expression' if what == 'negated' else 'operand'}"
+            self.problems.add(COMPILE_ERROR, text, expr.loc)
+        else:
+            self.expr(expr, scope, done)
+        uses = Uses()
+        body_uses(tuple(done), uses)
+        needs = tuple(ast.Var(name, loc) for name in uses.plain if self.written[name])
+        return ast.Block(tuple(done), needs)
+
+    def logical(self, kind: ast.Logical, scope: Scope, loc: ast.Location) -> tuple[ast.Block, bool]:
+        """`and` holds when both operands do; `or` fails when both do: whether the block is to be negated."""
+        what = f"implicit {kind.operator}"
+        negated = kind.operator == "or"
+        blocks = [self.operand(o, what, scope, o.body[0].loc) for o in operands(kind)]
+        body = tuple(
+            ast.Expr(block, negated, (), o.body[0].loc)
+            for block, o in zip(blocks, operands(kind), strict=True)
+        )
+        needs = dict.fromkeys(ast.Var(v.name, loc) for block in blocks for v in block.needs)
+        return ast.Block(body, tuple(needs)), negated
 
     def with_(self, w: ast.With, scope: Scope) -> ast.With:
         target = self.with_target(w.target, scope)

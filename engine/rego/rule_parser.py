@@ -11,12 +11,20 @@ from dataclasses import replace
 from cupcake.engine.errors import Diagnostic
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.annotations import Attachment
-from cupcake.engine.rego.lexer import KEYWORDS_FUTURE, NEWLINE, TIGHT, Tokens
-from cupcake.engine.rego.term_parser import OPERATORS, TermParser
-from cupcake.engine.rego.token_reader import MAX_DEPTH, Failure, value_name
+from cupcake.engine.rego.lexer import (
+    KEYWORDS_ALL,
+    KEYWORDS_FUTURE,
+    KEYWORDS_LOGICAL,
+    NEWLINE,
+    TIGHT,
+    Tokens,
+)
+from cupcake.engine.rego.logical_parser import LogicalParser
+from cupcake.engine.rego.term_parser import OPERATORS
+from cupcake.engine.rego.token_reader import MAX_DEPTH, Failure, keyword_hint, value_name
 
 
-class RuleParser(TermParser):
+class RuleParser(LogicalParser):
     """Reads rules into `_rules`."""
 
     def __init__(self, tokens: Tokens, file: str) -> None:
@@ -30,7 +38,10 @@ class RuleParser(TermParser):
         start = self.pos
         self.pos += 1
         if self.kinds[self.pos] != "ident" and not self._starts_ref(self.pos):
-            raise self.unexpected("expected rule name")
+            if self.kinds[self.pos] in KEYWORDS_ALL - {"true", "false", "null"}:
+                kind = self.kinds[self.pos]
+                raise self.fail(f"{kind} keyword cannot be used for rule name")
+            raise self.fail("unexpected default keyword: expected rule name after it", start)
         ref, args = self._name()
         if self.kinds[self.pos] not in ("=", ":="):
             if self.kinds[self.pos] == "contains":
@@ -133,7 +144,7 @@ class RuleParser(TermParser):
             else_ = self._else_chain(head)
         self._add(ast.Rule(head, body, else_, False, (), self.loc(start)), start)
         if not has_body:
-            self._end_of_rule()
+            self._end_of_rule(start)
             return
         while self.kinds[self.pos] == "{":
             if else_ is not None:
@@ -143,13 +154,15 @@ class RuleParser(TermParser):
             again = self.body("}")
             self._rules.append(ast.Rule(self._again(head), again, loc=self.loc(at)))
 
-    def _end_of_rule(self) -> None:
+    def _end_of_rule(self, start: int) -> None:
         """A rule without a body ends its line; what else stands there was meant for something."""
         kind = self.kinds[self.pos]
         if kind == "eof" or self.gaps[self.pos] == NEWLINE:
             return
         if kind == "ident" and self.texts[self.pos] in KEYWORDS_FUTURE:
             raise self.unexpected()
+        if kind in KEYWORDS_LOGICAL:
+            raise self.fail("expression cannot be used for rule head", start)
         if kind not in ("ident", "default", "import", "package"):
             raise self.unexpected("expected the end of the rule")
 
@@ -168,10 +181,8 @@ class RuleParser(TermParser):
             hint = "write `name := value` or `name if { ... }`"
             after = self.texts[self.pos]
             if kind == "ident" and self.gaps[self.pos] != NEWLINE:
-                if after in KEYWORDS_FUTURE:
-                    hint = (
-                        f"`import rego.v1` (or `future.keywords.{after}`) makes `{after}` a keyword"
-                    )
+                if keyword_hint(after):
+                    hint = keyword_hint(after)
                 elif after in ("contain", "include", "includes", "has"):
                     hint = "did you mean `contains`?"
             raise self.fail("var cannot be used for rule name", start, hint)
@@ -224,7 +235,7 @@ class RuleParser(TermParser):
             if refused is None:
                 self.pos = end
                 return body
-            raise (failure if failure.at > refused.at else refused) from None
+            raise refused from None
         if refused is None and isinstance(literal.kind, ast.Set):
             self.pos = end
             return body
@@ -315,17 +326,17 @@ def _is_ground(term: ast.Term) -> bool:
     return True
 
 
-def _open_part(term: ast.Term) -> str:
+def _open_part(term: ast.ExprKind) -> str:
     """What stops `term` from being the value of a default rule: `ref`, `var`, `call`, or nothing."""
     if isinstance(term, ast.Var | ast.Ref | ast.Call):
         return value_name(term)
-    parts: tuple[ast.Term, ...] = ()
+    parts: tuple[ast.ExprKind, ...] = ()
     if isinstance(term, ast.Array | ast.Set):
         parts = term.items
     elif isinstance(term, ast.Object):
         parts = tuple(part for pair in term.pairs for part in pair)
     elif isinstance(term, ast.TemplateString):
-        parts = term.parts
+        parts = tuple(p.kind if isinstance(p, ast.Expr) else p for p in term.parts)
     for part in parts:
         name = _open_part(part)
         if name:

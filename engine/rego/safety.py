@@ -6,12 +6,13 @@ It must not resolve names; the order of a body that is safe as written is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.binding import relation_runs, runs, split
 from cupcake.engine.rego.resolve import Problems
+from cupcake.engine.rego.token_reader import keyword_hint
 
 UNSAFE = "rego_unsafe_var_error"
 LOCAL = "__local"
@@ -19,11 +20,14 @@ LOCAL = "__local"
 IsRelation = Callable[[ast.Ref], bool]
 
 _SCALARS = frozenset({ast.String, ast.Number, ast.Boolean, ast.Null})
+# Statements that are no terms and that the checked form does not hold, and blocks, which bind nothing.
+NO_TERMS = (ast.Assign, ast.SomeDecl, ast.SomeIn, ast.Not, ast.Logical, ast.Block)
 _CLOSURES = (ast.ArrayComprehension, ast.SetComprehension, ast.ObjectComprehension)
 
 
 class Uses:
-    """The locals of an expression: `plain` outside closures, `closed` anywhere inside closures."""
+    """The locals of an expression: `plain` outside closures, `closed` anywhere inside closures; each with the place
+    of what would be evaluated without it: the innermost call around it, or the statement."""
 
     __slots__ = ("closed", "plain")
 
@@ -32,50 +36,69 @@ class Uses:
         self.closed: dict[str, ast.Location] = {}
 
 
-def term_uses(term: ast.Term, uses: Uses, *, closed: bool = False) -> None:
-    """Collect the locals of `term` in the order in which they are written."""
+def _before(a: ast.Location, b: ast.Location) -> bool:
+    return (a.row, a.col) < (b.row, b.col)
+
+
+def term_uses(
+    term: ast.Term, uses: Uses, *, closed: bool = False, at: ast.Location = ast.NOWHERE
+) -> None:
+    """Collect the locals of `term` in the order in which they are written; `at` is where it is evaluated."""
     kind = type(term)
     if kind in _SCALARS:
         return
     if isinstance(term, ast.Var):
         if term.name.startswith(LOCAL):
-            (uses.closed if closed else uses.plain).setdefault(term.name, term.loc)
+            found = uses.closed if closed else uses.plain
+            loc = at if at.row else term.loc
+            known = found.get(term.name)
+            if known is None or _before(loc, known):
+                found[term.name] = loc
     elif isinstance(term, ast.Ref):
         for t in term.terms:
             if type(t) is not ast.String:
-                term_uses(t, uses, closed=closed)
+                term_uses(t, uses, closed=closed, at=at)
     elif isinstance(term, ast.Call):
+        here = term.loc if term.loc.row else at
         for t in term.args:
-            term_uses(t, uses, closed=closed)
+            term_uses(t, uses, closed=closed, at=here)
     elif isinstance(term, (ast.Array, ast.Set)):
         for t in term.items:
-            term_uses(t, uses, closed=closed)
+            term_uses(t, uses, closed=closed, at=at)
     elif isinstance(term, ast.Object):
         for k, v in term.pairs:
-            term_uses(k, uses, closed=closed)
-            term_uses(v, uses, closed=closed)
+            term_uses(k, uses, closed=closed, at=at)
+            term_uses(v, uses, closed=closed, at=at)
     elif isinstance(term, ast.ObjectComprehension):
-        term_uses(term.key, uses, closed=True)
-        term_uses(term.value, uses, closed=True)
+        term_uses(term.key, uses, closed=True, at=at)
+        term_uses(term.value, uses, closed=True, at=at)
         body_uses(term.body, uses, closed=True)
     elif isinstance(term, (ast.ArrayComprehension, ast.SetComprehension)):
-        term_uses(term.term, uses, closed=True)
+        term_uses(term.term, uses, closed=True, at=at)
         body_uses(term.body, uses, closed=True)
 
 
 def expr_uses(expr: ast.Expr, uses: Uses, *, closed: bool = False) -> None:
     kind = expr.kind
+    at = expr.loc
     if isinstance(kind, ast.Unify):
-        term_uses(kind.lhs, uses, closed=closed)
-        term_uses(kind.rhs, uses, closed=closed)
+        term_uses(kind.lhs, uses, closed=closed, at=at)
+        term_uses(kind.rhs, uses, closed=closed, at=at)
     elif isinstance(kind, ast.Every):
-        term_uses(kind.domain, uses, closed=closed)
+        term_uses(kind.domain, uses, closed=closed, at=kind.domain.loc)
         body_uses(kind.body, uses, closed=True)
-    elif not isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
-        term_uses(kind, uses, closed=closed)
+    elif isinstance(kind, ast.Block):
+        for v in kind.needs:
+            term_uses(v, uses, closed=closed, at=at)
+        body_uses(kind.body, uses, closed=True)
+    elif isinstance(kind, ast.Call):
+        for t in kind.args:
+            term_uses(t, uses, closed=closed, at=at)
+    elif not isinstance(kind, NO_TERMS):
+        term_uses(kind, uses, closed=closed, at=at)
     for w in expr.withs:
-        term_uses(w.target, uses, closed=closed)
-        term_uses(w.value, uses, closed=closed)
+        term_uses(w.target, uses, closed=closed, at=at)
+        term_uses(w.value, uses, closed=closed, at=at)
 
 
 def body_uses(body: ast.Body, uses: Uses, *, closed: bool = False) -> None:
@@ -204,7 +227,7 @@ def outputs(expr: ast.Expr, safe: set[str], is_relation: IsRelation) -> set[str]
         if all(_known(arg, grown) for arg in kind.args[:-1]):
             bindable(kind.args[-1], grown)
         return grown - safe
-    elif not isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
+    elif not isinstance(kind, NO_TERMS):
         ref_outputs(kind, safe, out)
     return out - safe
 
@@ -222,7 +245,7 @@ def _operands_come_first(kind: ast.ExprKind, safe: set[str]) -> bool:
     elif isinstance(kind, ast.Call):
         for arg in kind.args:
             _calls_in(arg, calls)
-    elif not isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
+    elif not isinstance(kind, NO_TERMS):
         _calls_in(kind, calls)
     if not calls:
         return True
@@ -262,11 +285,19 @@ class Orderer:
     """Orders the bodies of one rule or query; unsafe variables go to `problems`."""
 
     def __init__(
-        self, written: dict[str, str], is_relation: IsRelation, problems: Problems
+        self,
+        written: dict[str, str],
+        is_relation: IsRelation,
+        problems: Problems,
+        assigned: Container[str] = (),
     ) -> None:
+        """`written` maps locals to the names that were written; `assigned` are the locals that `:=` makes."""
         self.written = written
         self.is_relation = is_relation
         self.problems = problems
+        self.assigned = assigned
+        self.found: dict[str, ast.Location] = {}
+        self.at = ast.NOWHERE  # the statement or call that is being looked at
 
     def body(self, body: ast.Body, bound: set[str]) -> ast.Body:
         """The body in a safe order, closures included; `bound` grows by what the body binds."""
@@ -396,12 +427,29 @@ class Orderer:
                 self.report(v, loc if loc.row else expr.loc)
 
     def report(self, var: str, loc: ast.Location) -> None:
-        name = self.written.get(var, var)
-        self.problems.add(UNSAFE, f"var {name} is unsafe" if name else "expression is unsafe", loc)
+        """Note that `var` is unsafe; of several places the first one counts."""
+        known = self.found.get(var)
+        if known is None or _before(loc, known):
+            self.found[var] = loc
+
+    def conclude(self) -> None:
+        """Report what was noted. What is assigned is unsafe because of something else, and a generated variable says
+        nothing to anybody: these count only when there is nothing better."""
+        named = [v for v in self.found if self.written.get(v, v)]
+        culprits = [v for v in named if v not in self.assigned] or named
+        for v in culprits:
+            name = self.written.get(v, v)
+            hint = keyword_hint(name)
+            self.problems.add(UNSAFE, f"var {name} is unsafe", self.found[v], hint)
+        if not named:
+            for loc in self.found.values():
+                self.problems.add(UNSAFE, "expression is unsafe", loc)
+        self.found = {}
 
     def closures(self, expr: ast.Expr, bound: set[str]) -> ast.Expr:
         """Order the closures inside one statement whose outer variables are in `bound`."""
         kind = expr.kind
+        self.at = expr.loc
         if isinstance(kind, ast.Unify):
             new: ast.ExprKind = ast.Unify(
                 self.in_term(kind.lhs, bound), self.in_term(kind.rhs, bound)
@@ -412,7 +460,9 @@ class Orderer:
             domain = self.in_term(kind.domain, bound)
             inner.update(plain_vars(kind.domain))
             new = ast.Every(kind.key, kind.value, domain, self.body(kind.body, inner))
-        elif isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
+        elif isinstance(kind, ast.Block):
+            new = ast.Block(self.body(kind.body, set(bound)), kind.needs)
+        elif isinstance(kind, NO_TERMS):
             return expr
         else:
             new = self.in_term(kind, bound)
@@ -425,7 +475,9 @@ class Orderer:
         if isinstance(term, ast.Ref):
             return ast.Ref(tuple([self.in_term(t, bound) for t in term.terms]), term.loc)
         if isinstance(term, ast.Call):
+            before, self.at = self.at, term.loc
             args = tuple([self.in_term(t, bound) for t in term.args])
+            self.at = before
             return ast.Call(term.operator, args, term.loc)
         if isinstance(term, ast.Array):
             return ast.Array(tuple([self.in_term(t, bound) for t in term.items]), term.loc)
@@ -445,13 +497,19 @@ class Orderer:
     def comprehension(
         self, terms: tuple[ast.Term, ...], body: ast.Body, bound: set[str]
     ) -> tuple[tuple[ast.Term, ...], ast.Body]:
-        inner = set(bound)
-        return self.tail(terms, body, inner)
+        at = self.at
+        result = self.tail(terms, body, set(bound), [at] * len(terms))
+        self.at = at
+        return result
 
     def tail(
-        self, terms: tuple[ast.Term, ...], body: ast.Body, bound: set[str]
+        self,
+        terms: tuple[ast.Term, ...],
+        body: ast.Body,
+        bound: set[str],
+        places: Sequence[ast.Location],
     ) -> tuple[tuple[ast.Term, ...], ast.Body]:
-        """Order `body`, then check the terms that are evaluated after it.
+        """Order `body`, then check the terms that are evaluated after it, which belong to `places`.
 
         A term that itself binds (`[xs[i] | ...]` with a new `i`) moves into the body.
         """
@@ -473,11 +531,13 @@ class Orderer:
             done.append(term)
         ordered = self.body((*body, *moved), bound)
         result: list[ast.Term] = []
-        for term in done:
+        for term, place in zip(done, places, strict=True):
             uses = Uses()
-            term_uses(term, uses)
+            term_uses(term, uses, at=place)
+            self.at = place
             for v, loc in uses.plain.items():
-                if v not in bound:
+                # A variable that the body uses without binding it was reported there.
+                if v not in bound and v not in _body_plain(body):
                     self.report(v, loc)
             result.append(self.in_term(term, bound) if uses.closed else term)
         return tuple(result), ordered
@@ -499,10 +559,14 @@ def term_loc(term: ast.Term) -> ast.Location:
 
 
 def order_rule(
-    rule: ast.Rule, written: dict[str, str], is_relation: IsRelation, problems: Problems
+    rule: ast.Rule,
+    written: dict[str, str],
+    is_relation: IsRelation,
+    problems: Problems,
+    assigned: Container[str] = (),
 ) -> ast.Rule:
     """The rule with all bodies of its `else` chain in safe order."""
-    orderer = Orderer(written, is_relation, problems)
+    orderer = Orderer(written, is_relation, problems, assigned)
     bound_args: set[str] = set()
     for arg in rule.head.args or ():
         bindable(arg, bound_args)
@@ -524,7 +588,8 @@ def order_rule(
             terms.append(head.key)
         if head.value is not None:
             terms.append(head.value)
-        new_terms, body = orderer.tail(tuple(terms), link.body, set(bound_args))
+        places = [t.loc if _moves(t) else ast.NOWHERE for t in terms]
+        new_terms, body = orderer.tail(tuple(terms), link.body, set(bound_args), places)
         rest = list(new_terms[count:])
         value = rest.pop() if head.value is not None else None
         key = rest.pop() if head.key is not None else None
@@ -532,4 +597,19 @@ def order_rule(
         new_head = ast.Head(ref, head.args, key, value, head.assign, head.loc)
         done = ast.Rule(new_head, body, done, link.default, link.annotations, link.loc)
     assert done is not None
+    orderer.conclude()
     return done
+
+
+def _moves(term: ast.Term) -> bool:
+    """Whether a term of a head is evaluated as a whole, as it holds a ref or a comprehension; else its variables
+    have places of their own."""
+    if isinstance(term, (ast.Ref, *_CLOSURES)):
+        return True
+    if isinstance(term, ast.Call):
+        return any(_moves(t) for t in term.args)
+    if isinstance(term, (ast.Array, ast.Set)):
+        return any(_moves(t) for t in term.items)
+    if isinstance(term, ast.Object):
+        return any(_moves(k) or _moves(v) for k, v in term.pairs)
+    return False

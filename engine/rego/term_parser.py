@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from cupcake.engine.rego import ast
-from cupcake.engine.rego.lexer import KEYWORDS_V1, NEWLINE, TIGHT, Tokens
+from cupcake.engine.rego.lexer import KEYWORDS_ALL, KEYWORDS_LOGICAL, NEWLINE, TIGHT, Tokens
 from cupcake.engine.rego.token_reader import MAX_DEPTH, Failure, TokenReader, value_name
 
 # The token of each infix operator: how tightly it binds, and the operator of the call it becomes.
@@ -50,9 +50,11 @@ _NO_TERMS: Final = {
     ast.SomeDecl: "'some'",
     ast.SomeIn: "'some'",
     ast.Every: "'every'",
+    ast.Not: "negation ('not')",
+    ast.Logical: "'and' or 'or'",
 }
 # Marks that can only follow a term.
-OPERATORS: Final = frozenset((*_INFIX, "=", ":=")) - {"in", "-"}
+OPERATORS: Final = frozenset((*_INFIX, "=", ":=", "and", "or")) - {"in", "-"}
 
 
 class TermParser(TokenReader):
@@ -63,6 +65,8 @@ class TermParser(TokenReader):
         # While one reading of the text is on trial, primary terms are kept by their first token, good
         # or failed: the next reading takes them from here, so that nested trials stay linear.
         self._trials = 0
+        # The token at which a keyword may be the first word of a ref: where a statement begins.
+        self._word_at = -1
         self._memo: dict[int, tuple[ast.Term, int] | Failure] = {}
 
     # Bodies and literals
@@ -87,31 +91,38 @@ class TermParser(TokenReader):
 
     def literal(self) -> ast.Expr:
         """One statement of a body, with its `not` and `with`."""
-        start = self.pos
-        kind = self.kinds[start]
+        start = self._word_at = self.pos
         negated = False
-        if kind == "not" and not self._starts_ref(start):
+        if self.kinds[start] == "not" and not self._starts_ref(start):
             self.pos += 1
             negated = True
-            kind = self.kinds[self.pos]
-        what: ast.ExprKind
-        if (kind in {"some", "every"}) and not self._starts_ref(self.pos):
-            if negated:
-                raise self.unexpected(f"illegal negation of '{kind}'")
-            what = self._some() if kind == "some" else self._every()
-        else:
-            what = self.infix()
-            kind = self.kinds[self.pos]
-            if kind == ":=":
-                self.pos += 1
-                what = ast.Assign(what, self.infix())
-            elif kind == "=":
-                self.pos += 1
-                what = ast.Unify(what, self.infix())
+        what = self._some_or_every(negated)
+        if what is None:
+            what = self._statement_term()
         withs: tuple[ast.With, ...] = ()
         if self._with_follows() and not isinstance(what, ast.SomeDecl):
             withs = self._withs()
         return ast.Expr(what, negated, withs, self.loc(start))
+
+    def _some_or_every(self, negated: bool) -> ast.ExprKind | None:
+        kind = self.kinds[self.pos]
+        if kind not in {"some", "every"} or (not negated and self._starts_ref(self.pos)):
+            return None
+        if negated:
+            raise self.unexpected(f"illegal negation of '{kind}'")
+        return self._some() if kind == "some" else self._every()
+
+    def _statement_term(self) -> ast.ExprKind:
+        """A term, or two with `:=` or `=` between them."""
+        term = self.infix()
+        kind = self.kinds[self.pos]
+        if kind == ":=":
+            self.pos += 1
+            return ast.Assign(term, self.infix())
+        if kind == "=":
+            self.pos += 1
+            return ast.Unify(term, self.infix())
+        return term
 
     def _some(self) -> ast.ExprKind:
         self.pos += 1
@@ -284,10 +295,15 @@ class TermParser(TokenReader):
         elif kind == "number":
             self.pos = start + 1
             term = ast.Number(self.texts[start], self.loc(start))
+        elif kind == "-" and self.kinds[start + 1] in {"ident", "contains"}:
+            return self._minus()
         elif kind in {"-", "."}:
             term = self._signed()
-        elif kind in KEYWORDS_V1 and self._starts_ref(start):
+        elif start == self._word_at and self._starts_ref(start):
             self.pos = start + 1
+            term = self._var(start)
+        elif kind in KEYWORDS_LOGICAL and self.kinds[start + 1] == "(" and not self.gaps[start + 1]:
+            self.pos = start + 1  # the functions of these names
             term = self._var(start)
         elif kind in {"true", "false"}:
             self.pos = start + 1
@@ -320,6 +336,16 @@ class TermParser(TokenReader):
     def _unless_illegal(self, message: str) -> Failure:
         """`message` at this token, unless the token itself is bad: then that is the better story."""
         return self.unexpected() if self.kinds[self.pos] == "illegal" else self.fail(message)
+
+    def _minus(self) -> ast.Call:
+        """`-x`, `-f(y).z`: zero minus the ref."""
+        start = self.pos
+        self.pos += 2
+        term: ast.Term = self._var(start + 1)
+        if self.kinds[self.pos] in {".", "[", "("} and self.gaps[self.pos] == TIGHT:
+            term = self.suffixes(term, start + 1)
+        zero = ast.Number("0", self.loc(start))
+        return ast.Call(_INFIX["-"][1], (zero, term), self.loc(start))
 
     def _signed(self) -> ast.Number:
         """`-1`, `.5`, `-.5`: the sign and the bare fraction belong to the number."""
@@ -360,7 +386,7 @@ class TermParser(TokenReader):
             if kind == ".":
                 self.pos += 1
                 at = self.pos
-                if gaps[at] != TIGHT or not (kinds[at] == "ident" or kinds[at] in KEYWORDS_V1):
+                if gaps[at] != TIGHT or not (kinds[at] == "ident" or kinds[at] in KEYWORDS_ALL):
                     raise self.unexpected("expected identifier")
                 self.pos += 1
                 path.append(ast.String(self.texts[at], self.loc(at)))
@@ -513,7 +539,7 @@ class TermParser(TokenReader):
     def _template(self) -> ast.TemplateString:
         start = self.pos
         self.pos += 1
-        parts: list[ast.Term] = []
+        parts: list[ast.Term | ast.Expr] = []
         while True:
             at = self.pos
             kind = self.kinds[at]
@@ -535,19 +561,17 @@ class TermParser(TokenReader):
                 raise self.unexpected("expected } at the end of a template-string expression")
             self.pos += 1
 
-    def _template_expression(self) -> ast.Term:
+    def _template_expression(self) -> ast.Term | ast.Expr:
         start = self.pos
         expr = self.literal()
         kind = expr.kind
-        if isinstance(kind, ast.Unify | ast.Assign | ast.SomeDecl | ast.SomeIn | ast.Every):
+        if isinstance(
+            kind,
+            ast.Unify | ast.Assign | ast.SomeDecl | ast.SomeIn | ast.Every
+            | ast.Not | ast.Logical | ast.Block,
+        ):  # fmt: skip
             what = _NO_TERMS[type(kind)]
             raise self.fail(f"unexpected {what} in template-string expression", start)
         if expr.negated:
             raise self.fail("unexpected negation ('not') in template-string expression", start)
-        if not expr.withs:
-            return kind
-        # Only a statement can hold `with`; `[x | x = term with ...][0]` is its term: one value or none.
-        value = ast.Var(self.wildcard(), expr.loc)
-        body = (ast.Expr(ast.Unify(value, kind), False, expr.withs, expr.loc, True),)
-        zero = ast.Number("0", expr.loc)
-        return ast.Ref((ast.ArrayComprehension(value, body, expr.loc), zero), expr.loc)
+        return expr if expr.withs else kind

@@ -5,11 +5,18 @@ Shared by all layers of the parser; it knows no grammar.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from cupcake.engine.errors import Diagnostic
 from cupcake.engine.rego import ast
-from cupcake.engine.rego.lexer import KEYWORDS_FUTURE, KEYWORDS_V1, TIGHT, Tokens
+from cupcake.engine.rego.lexer import (
+    KEYWORDS_ALL,
+    KEYWORDS_FUTURE,
+    KEYWORDS_LOGICAL,
+    TIGHT,
+    Tokens,
+)
 
 MAX_DEPTH: Final = 250
 
@@ -60,6 +67,15 @@ def value_name(term: ast.Term) -> str:
     )
 
 
+def keyword_hint(word: str) -> str:
+    """The import that would make `word` a keyword; empty if none does."""
+    if word in KEYWORDS_FUTURE:
+        return f"`import rego.v1` (or `future.keywords.{word}`) makes `{word}` a keyword"
+    if word in KEYWORDS_LOGICAL:
+        return f"`import rego.v2` (or `future.keywords.{word}`) makes `{word}` a keyword"
+    return ""
+
+
 class TokenReader:
     """Reads one token list from `pos` on."""
 
@@ -102,6 +118,11 @@ class TokenReader:
             hint,
         )
 
+    def diagnostic_at(self, found: Diagnostic, place: ast.Location, hint: str = "") -> Diagnostic:
+        """`found` at another place of the text."""
+        line = self.tokens.line_at(place.offset)
+        return replace(found, row=place.row, col=place.col, source_line=line, hint=hint)
+
     def fail(self, message: str, at: int = -1, hint: str = "") -> Failure:
         """A failure with `message`; the caller raises it."""
         at = self.pos if at < 0 else at
@@ -115,9 +136,9 @@ class TokenReader:
             return self.fail(message, hint=own_hint)
         for at in (self.pos, max(self.pos - 1, 0)):
             word = self.texts[at]
-            if not hint and self.kinds[at] == "ident" and word in KEYWORDS_FUTURE:
-                hint = f"`import rego.v1` (or `future.keywords.{word}`) makes `{word}` a keyword"
-        sort = "keyword" if kind in KEYWORDS_V1 else "token"
+            if not hint and self.kinds[at] == "ident":
+                hint = keyword_hint(word)
+        sort = "keyword" if kind in KEYWORDS_ALL else "token"
         message = f"unexpected {_TOKEN_NAMES.get(kind, kind)} {sort}"
         return self.fail(f"{message}: {note}" if note else message, hint=hint)
 
@@ -136,7 +157,7 @@ class TokenReader:
     def _starts_ref(self, at: int) -> bool:
         """Whether `at` is a keyword that is but the first word of a ref, as in `every.day`."""
         return (
-            self.kinds[at] in KEYWORDS_V1
+            self.kinds[at] in KEYWORDS_ALL
             and self.kinds[at + 1] in (".", "[")
             and self.gaps[at + 1] == TIGHT
         )

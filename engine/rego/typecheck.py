@@ -130,11 +130,13 @@ class TypeChecker:
             builtin = self.builtins.get(dotted(kind.operator))
             if builtin is not None and builtin.relation:
                 self.bind(kind.args[-1], builtin.result, env)
-        elif not isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
+        elif isinstance(kind, ast.Block):
+            self.every_body(kind.body, dict(env))
+        elif not isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn, ast.Not, ast.Logical)):
             self.term(kind, env)
 
     def every_body(self, body: ast.Body, env: Env) -> None:
-        """Of the body of an `every`, OPA checks the refs and the closures, not the calls and comparisons."""
+        """Of the body of an `every`, `not`, `and` or `or`, OPA checks the refs and the closures, not the calls and comparisons."""
         for expr in body:
             kind = expr.kind
             if isinstance(kind, ast.Unify):
@@ -142,7 +144,10 @@ class TypeChecker:
             elif isinstance(kind, ast.Every):
                 terms = (kind.domain,)
                 self.every_body(kind.body, env)
-            elif isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
+            elif isinstance(kind, ast.Block):
+                self.every_body(kind.body, dict(env))
+                continue
+            elif isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn, ast.Not, ast.Logical)):
                 continue
             else:
                 terms = (kind,)

@@ -119,7 +119,9 @@ class _Verifier:
             self.term(kind.domain, expr.loc, before)
             inner = bound | {v.name for v in (kind.key, kind.value) if v is not None}
             self.body(kind.body, inner)
-        elif isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
+        elif isinstance(kind, ast.Block):
+            self.body(kind.body, set(bound))
+        elif isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn, ast.Not, ast.Logical)):
             self.fail(f"{type(kind).__name__} is left", expr.loc)
         else:
             self.term(kind, expr.loc, before)
@@ -227,7 +229,11 @@ def _closures(body: ast.Body, terms: list[ast.Term]) -> list[set[str]]:
             uses = Uses()
             body_uses(kind.body, uses, closed=True)
             found.append(set(uses.closed))
-        elif not isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn)):
+        elif isinstance(kind, ast.Block):
+            uses = Uses()
+            body_uses(kind.body, uses, closed=True)
+            found.append(set(uses.closed))
+        elif not isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn, ast.Not, ast.Logical)):
             visit(kind)
         for w in expr.withs:
             visit(w.value)

@@ -171,7 +171,7 @@ def _terms_of(expr: ast.Expr) -> Iterator[ast.Term]:
         case ast.Call() as call:
             for arg in call.args:
                 yield from _parts(arg)
-        case ast.Assign() | ast.SomeDecl() | ast.SomeIn():
+        case ast.Assign() | ast.SomeDecl() | ast.SomeIn() | ast.Not() | ast.Logical() | ast.Block():
             return
         case term:
             yield from _parts(term)

@@ -168,7 +168,7 @@ def _template(parts: Any) -> str:
             shown = found[0] if found else "<undefined>"
             out += shown if isinstance(shown, str) else term_text(shown)
         else:
-            out += part
+            out += part if isinstance(part, str) else term_text(part)
     return out
 
 
