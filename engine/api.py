@@ -15,7 +15,8 @@ from cupcake.engine.bridge import runtime_builtins
 from cupcake.engine.builtins.libraries import NETWORK, absent_libraries
 from cupcake.engine.builtins.registry import REGISTRY
 from cupcake.engine.builtins.types import ANY, Builtin
-from cupcake.engine.builtins.values import RegoObject, RegoSet, Value, pairs, rego_object, rego_set
+from cupcake.engine.builtins.values import Value, rego_object, rego_set
+from cupcake.engine.documents import document
 from cupcake.engine.errors import EngineError
 from cupcake.engine.plan import ir
 from cupcake.engine.plan.constants import constant, is_constant
@@ -27,7 +28,7 @@ from cupcake.engine.vm import Limits, Policy
 from cupcake.engine.vm import load as load_policy
 from cupcake.engine.vm.hostcalls import HostFunction
 from cupcake.engine.vm.policy import UNDEFINED
-from cupcake.engine.wasm.assemble import assemble, const_json
+from cupcake.engine.wasm.assemble import assemble, document_json
 
 __all__ = ["compile_policy", "load", "query"]
 
@@ -54,7 +55,7 @@ def compile_policy(
         parsed = [
             parse_module(text, name, rego_version=rego_version) for name, text in modules.items()
         ]
-        base = to_const({} if data is None else data)
+        base = document({} if data is None else data)
         checked = check(
             parsed,
             data_paths=data if isinstance(data, Mapping) else None,
@@ -77,7 +78,7 @@ def _compile_with_opa(
 
     asset = opa.platform_asset(platform.system(), platform.machine())
     found = opa.find(os.environ, asset)
-    text = const_json(to_const({} if data is None else data))
+    text = document_json(document({} if data is None else data))
     return compile_with_opa(
         found.path, modules, text, [entrypoint_path(e) for e in entrypoints], rego_version
     )
@@ -120,7 +121,7 @@ def query(
         for name, text in (modules or {}).items()
     ]
     body = parse_query(query, rego_version=rego_version)
-    base = to_const({} if data is None else data)
+    base = document({} if data is None else data)
     extra = [_declare(name, f) for name, f in (builtins or {}).items() if name not in REGISTRY]
     checked = check(
         parsed,
@@ -165,24 +166,6 @@ def entrypoint_path(name: str) -> str:
     if name.startswith("data."):
         return name[len("data.") :].replace(".", "/")
     return name.strip("/")
-
-
-def to_const(value: object) -> ir.Const:
-    """A JSON document (or a value with sets) as a constant of the IR. TypeError for anything else."""
-    match value:
-        case None | bool() | str():
-            return value
-        case int() | float() | Decimal():
-            return ir.ConstNumber(str(value))
-        case list() | tuple():
-            return ir.ConstArray(tuple(map(to_const, value)))
-        case RegoSet():
-            return ir.ConstSet(tuple(map(to_const, value)))
-        case RegoObject():
-            return ir.ConstObject(tuple((to_const(k), to_const(v)) for k, v in pairs(value)))
-        case Mapping():
-            return ir.ConstObject(tuple((to_const(k), to_const(v)) for k, v in value.items()))
-    raise TypeError(f"{type(value).__name__} is no value of a JSON document")
 
 
 def _term_value(text: str) -> Value:

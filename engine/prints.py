@@ -9,9 +9,9 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cupcake.engine.api import to_const
 from cupcake.engine.builtins.types import ARRAY, BOOLEAN, Builtin
 from cupcake.engine.builtins.values import RegoSet
+from cupcake.engine.documents import to_const
 from cupcake.engine.plan.pretty import const_text
 
 PRINT = Builtin("internal.print", (ARRAY,), BOOLEAN, home="host", deterministic=False)

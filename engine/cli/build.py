@@ -59,10 +59,12 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Builds and writes by a temporary file, so that a reader never sees half of it."""
-    from cupcake.engine.api import to_const
+    from dataclasses import replace
+
     from cupcake.engine.bundle import bundle_bytes, plan_bundle_bytes
     from cupcake.engine.cli.plan import plain_form, planned
-    from cupcake.engine.wasm.assemble import assemble, const_json
+    from cupcake.engine.documents import document
+    from cupcake.engine.wasm.assemble import assemble, document_json
 
     if not options.entrypoint:
         raise UsageError("give at least one entrypoint, such as -e example/allow")
@@ -74,12 +76,12 @@ def run(options: argparse.Namespace) -> int:
         if output.suffix == ".wasm":
             raise UsageError("-t plan makes no .wasm: name a .tar.gz or .json")
         text = json.dumps(plain_form(policy), separators=(",", ":")).encode()
-        data = const_json(to_const(loaded.data)).encode()
+        data = document_json(document(loaded.data)).encode()
         content = text if output.suffix == ".json" else plan_bundle_bytes(
             text, data, loaded.modules, revision=options.revision, rego_version=version
         )  # fmt: skip
     else:
-        artifact = assemble(policy)
+        artifact = assemble(replace(policy, data=document(loaded.data)))
         content = artifact.wasm if output.suffix == ".wasm" else bundle_bytes(
             artifact, revision=options.revision
         )  # fmt: skip

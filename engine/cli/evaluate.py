@@ -129,8 +129,8 @@ def evaluate(
     limits: Limits | None = None,
 ) -> list[dict[str, Any]]:
     """One {"expressions", "bindings"} a solution, as `opa eval` shows them."""
-    from cupcake.engine.api import to_const
     from cupcake.engine.builtins.libraries import absent_libraries
+    from cupcake.engine.documents import document as base_document
     from cupcake.engine.plan.planner import plan
     from cupcake.engine.prints import PRINT, printer
     from cupcake.engine.rego.compile import check
@@ -163,7 +163,7 @@ def evaluate(
     assert checked.query is not None
     query = in_order(checked.query)
     artifact = assemble(
-        plan(checked, (), to_const(loaded.data), query=query), extra_builtins=[PRINT]
+        plan(checked, (), base_document(loaded.data), query=query), extra_builtins=[PRINT]
     )
     shown = {PRINT.name: printer(lambda line: print(line, file=sys.stderr))}
     policy = load(artifact, limits=limits, builtins=shown, quick=True)

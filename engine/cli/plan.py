@@ -59,8 +59,8 @@ def planned(
     *,
     strict: bool = False,
 ) -> ir.Policy:
-    """The policy's IR. Raises CompileErrors."""
-    from cupcake.engine.api import entrypoint_path, to_const
+    """The policy's IR, without its data. Raises CompileErrors."""
+    from cupcake.engine.api import entrypoint_path
     from cupcake.engine.builtins.libraries import NETWORK, absent_libraries
     from cupcake.engine.plan.planner import plan
     from cupcake.engine.rego.compile import check
@@ -79,7 +79,7 @@ def planned(
             raise EngineError(
                 f'entrypoint "{path}" does not refer to a rule: the policies define no such name'
             )
-    return plan(checked, paths, to_const(loaded.data))
+    return plan(checked, paths)
 
 
 def plain_form(policy: ir.Policy) -> dict[str, Any]:

@@ -11,7 +11,7 @@ A function whose `ReturnLocalStmt` returns an unset local yields "undefined" to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -405,6 +405,15 @@ Const: TypeAlias = bool | str | ConstNumber | ConstArray | ConstObject | ConstSe
 
 
 @dataclass(frozen=True, slots=True)
+class ConstDocument:
+    """A large document as its JSON text. `lay_out(text, address)` gives the bytes of its data segment at an address (a
+    multiple of 8) and the address of its value; it is handed in, as laying out takes a running WebAssembly module."""
+
+    text: str
+    lay_out: Callable[[str, int], tuple[bytes, int]] = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Static:
     strings: tuple[str, ...] = ()
     builtins: tuple[BuiltinDecl, ...] = ()
@@ -417,5 +426,5 @@ class Policy:
     static: Static
     plans: tuple[Plan, ...]
     funcs: tuple[Func, ...]
-    data: Const = ConstObject(())
+    data: Const | ConstDocument = ConstObject(())
     metadata: Mapping[str, str] = field(default_factory=dict)

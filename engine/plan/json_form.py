@@ -42,6 +42,8 @@ def to_json(policy: ir.Policy) -> dict[str, _Json]:
         },
         "funcs": {"funcs": [_func(func) for func in policy.funcs]},
     }
+    if isinstance(policy.data, ir.ConstDocument):
+        raise ValueError("a plan is written with its document as a constant, not as text")
     if policy.data != ir.ConstObject(()):
         out[PREFIX + "data"] = const_to_json(policy.data)
     return out

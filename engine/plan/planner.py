@@ -33,7 +33,7 @@ RESULT_KEY = "result"
 def plan(
     checked: Checked,
     entrypoints: Sequence[str] = (),
-    data: ir.Const = ir.ConstObject(()),  # noqa: B008 - immutable
+    data: ir.Const | ir.ConstDocument = ir.ConstObject(()),  # noqa: B008 - immutable
     *,
     query: CheckedQuery | None = None,
     index: bool = True,

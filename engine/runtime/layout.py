@@ -133,6 +133,13 @@ class ConstantPool:
             self._data += data
         return known
 
+    def place_block(self, data: bytes) -> None:
+        """Start the pool with bytes whose addresses are final: the pool must be empty, and finished at the base that the
+        bytes were made for."""
+        if self._data:
+            raise LayoutError("a block with addresses of its own must come first")
+        self._data += data
+
     def add_table(self, words: Sequence[tuple[int, bool]]) -> int:
         """Offset of a table of u32 words; a pair is (word, is an offset of this pool). Not deduplicated."""
         offset = self._reserve(4 * len(words))

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cupcake.engine.api import to_const
 from cupcake.engine.builtins.libraries import absent_libraries
+from cupcake.engine.documents import document
 from cupcake.engine.errors import EngineError, EvaluationError
 from cupcake.engine.plan.planner import plan
 from cupcake.engine.prints import PRINT, printer
@@ -173,7 +173,7 @@ def compile_tests(
     )
     tests = [test for test in tests if only is None or only.search(test.full_name)]
     paths = ["/".join(t.path) for t in tests if not t.todo and not t.problem]
-    base = to_const(data)
+    base = document(data)
     reached = Reached() if coverage else None
     policy = None
     limits = limits or Limits()

@@ -45,6 +45,7 @@ _VALS = raw.wasmtime_val_raw_t * _SLOTS
 _VALS_OF_CORE = raw.wasmtime_val_raw_t * 2
 _ARGS = struct.Struct("<" + f"i{_VAL - 4}x" * 7)
 _ARG1 = struct.Struct(f"<i{_VAL - 4}x")
+_DOCUMENT = struct.Struct("<3I")  # `document` of document.c
 _ARG2 = struct.Struct("<" + f"i{_VAL - 4}x" * 2)
 
 
@@ -365,6 +366,20 @@ class Program:
                     failure.place = self._source_map.get(failure.place, "")
                 raise failure
             return frame.text(frame.vals[0].i32 & 0xFFFFFFFF)
+        finally:
+            self._give_back(store, frame)
+
+    def lay_out(self, text: str, base: int) -> tuple[bytes, int]:
+        """A value as the bytes of a data segment at address `base`, and the address that it has there."""
+        store, frame = self._take(None)
+        try:
+            value = frame.parse(text)
+            at = frame.call_core(b"rt_document", _ARG2.pack(_signed(value), base))
+            memory = _memory_data(frame.context, frame.at_memory)
+            start, size, root = _DOCUMENT.unpack(c.string_at(memory + at, _DOCUMENT.size))
+            if start + size > _memory_size(frame.context, frame.at_memory):
+                raise EvaluationError("eval_internal_error", "a document ends outside of memory")
+            return c.string_at(memory + start, size), root
         finally:
             self._give_back(store, frame)
 

@@ -104,6 +104,12 @@ class Policy:
         if isinstance(self._program, native.Program):
             self._program.prepare()
 
+    def lay_out(self, text: str, base: int) -> tuple[bytes, int]:
+        """A value text as a data segment for address `base` and its address there, made by the policy's runtime."""
+        if not isinstance(self._program, native.Program):
+            raise EngineError("only policies of our own compiler carry the runtime that lays out")
+        return self._program.lay_out(text, base)
+
     @property
     def limits(self) -> Limits:
         return self._program.limits

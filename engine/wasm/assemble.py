@@ -40,11 +40,16 @@ def assemble(
         wasm_owned=policy_module(generated, core),
         entrypoints=generated.entrypoints,
         builtins=generated.builtins,
-        data=const_json(policy.data).encode(),
+        data=document_json(policy.data).encode(),
         source_map=generated.source_map,
         capabilities=tuple(sorted(generated.builtins)),
         core=core.wasm,
     )
+
+
+def document_json(data: ir.Const | ir.ConstDocument) -> str:
+    """JSON text of a base document."""
+    return data.text if isinstance(data, ir.ConstDocument) else const_json(data)
 
 
 def const_json(value: ir.Const) -> str:

@@ -64,7 +64,7 @@ def generate(
 ) -> Generated:
     """Compile a verified policy. CodegenError when a limit is exceeded or a name is unknown."""
     unit = Unit(policy, image, compile_pattern, compile_glob, extra_builtins)
-    data = unit.value(policy.data)
+    data = unit.document()
     functions = [compile_function(unit, f) for f in policy.funcs]
     functions += [compile_plan(unit, i, p) for i, p in enumerate(policy.plans)]
     frame_size = 4 * len(unit.memo_slots)

@@ -44,7 +44,15 @@ from cupcake.engine.wasm.unit import MAX_HOST_ARGS, POLICY_PREFIX
 # Pages behind the static data that an instance has from the start: most evaluations never grow memory, and untouched
 # pages cost nothing.
 HEADROOM = 16
-CORE_EXPORTS = ("opa_malloc", "opa_heap_ptr_get", "opa_value_parse", "opa_value_dump")
+# Called by the host only, so not in the table that policies call through.
+_HOST_ONLY = "rt_document"
+CORE_EXPORTS = (
+    "opa_malloc",
+    "opa_heap_ptr_get",
+    "opa_value_parse",
+    "opa_value_dump",
+    _HOST_ONLY,
+)
 POLICY_EXPORTS = ("opa_eval",)
 # What an instance of the policy hands on to the core, in the order of the core's imports.
 SHARED = ("memory", "table", "abort", "host")
@@ -110,7 +118,7 @@ def core_module(image: RuntimeImage) -> Core:
         signatures[_group(arity)] = value_type(arity + 1)
         of = value_type(arity)
         codes.append(Code(type_index(value_type(arity + 1)), _group_call(arity, type_index(of))))
-    names = sorted(set(functions) - set(grouped))
+    names = sorted(set(functions) - {*grouped, _HOST_ONLY})
     size = start + len(names)
     wasm = encode(
         replace(

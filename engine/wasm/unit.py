@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from cupcake.engine.builtins.registry import REGISTRY
 from cupcake.engine.builtins.types import Builtin
+from cupcake.engine.errors import EngineError
 from cupcake.engine.plan import ir
 from cupcake.engine.regex.errors import RegexError
 from cupcake.engine.runtime.layout import ConstantPool
@@ -69,6 +70,18 @@ class Unit:
     def value(self, const: ir.Const) -> int:
         """Address of a constant value."""
         return self.base + int(self.pool.add(const))
+
+    def document(self) -> int:
+        """Address of the base document. To be asked for before any other constant."""
+        data = self.policy.data
+        if not isinstance(data, ir.ConstDocument):
+            return self.value(data)
+        try:
+            block, address = data.lay_out(data.text, self.base)
+        except EngineError as e:
+            raise CodegenError(f"the base document cannot be laid out: {e}") from e
+        self.pool.place_block(block)
+        return address
 
     def string(self, index: int) -> int:
         """Address of a string of `Static.strings`."""

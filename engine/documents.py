@@ -1,0 +1,72 @@
+"""Base documents on their way into a module: small ones become constants of the plan, large ones are laid out by the
+runtime itself, in WebAssembly, which takes a twentieth of the time that Python does.
+
+It joins the compiler and the VM, which do not know each other; it decides nothing but the size from which on that pays.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+
+from cupcake.engine.builtins.values import RegoObject, RegoSet, pairs
+from cupcake.engine.errors import EngineError, EvaluationError
+from cupcake.engine.plan import ir
+from cupcake.engine.runtime.abi import JSON_DEPTH_MAX
+from cupcake.engine.vm import Limits, Policy, load
+from cupcake.engine.wasm.assemble import assemble, const_json
+
+# Characters of JSON text. Below, Python is as fast, and the constants are shared with those of the policy.
+LARGE = 1 << 16
+_LIMITS = Limits(memory_bytes=(4 << 30) - 65536, seconds=600.0)
+_EMPTY = ir.Policy(ir.Static(), (ir.Plan("none", ()),), ())
+
+
+def document(value: object, *, large: int = LARGE) -> ir.Const | ir.ConstDocument:
+    """A base document as the planner takes it: any JSON value. TypeError for anything else."""
+    try:
+        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError):  # exact decimals, sets, and what is no JSON
+        const = to_const(value)
+        try:
+            text = const_json(const)
+        except ValueError:
+            return const
+        return const if len(text) < large else ir.ConstDocument(text, _lay_out)
+    return to_const(value) if len(text) < large else ir.ConstDocument(text, _lay_out)
+
+
+def to_const(value: object) -> ir.Const:
+    """A JSON document (or a value with sets) as a constant of the IR. TypeError for anything else."""
+    match value:
+        case None | bool() | str():
+            return value
+        case int() | float() | Decimal():
+            return ir.ConstNumber(str(value))
+        case list() | tuple():
+            return ir.ConstArray(tuple(map(to_const, value)))
+        case RegoSet():
+            return ir.ConstSet(tuple(map(to_const, value)))
+        case RegoObject():
+            return ir.ConstObject(tuple((to_const(k), to_const(v)) for k, v in pairs(value)))
+        case Mapping():
+            return ir.ConstObject(tuple((to_const(k), to_const(v)) for k, v in value.items()))
+    raise TypeError(f"{type(value).__name__} is no value of a JSON document")
+
+
+@functools.cache
+def _scratch() -> Policy:
+    return load(assemble(_EMPTY), limits=_LIMITS, quick=True)
+
+
+def _lay_out(text: str, base: int) -> tuple[bytes, int]:
+    try:
+        return _scratch().lay_out(text, base)
+    except EvaluationError as e:
+        if (
+            e.code == "eval_internal_error"
+        ):  # it is JSON, so all that the reader can mind is its depth
+            raise EngineError(f"it is nested more than {JSON_DEPTH_MAX} levels deep") from e
+        raise
