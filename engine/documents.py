@@ -10,13 +10,15 @@ import functools
 import json
 from collections.abc import Mapping
 from decimal import Decimal
+from json.encoder import encode_basestring_ascii
+from math import isfinite
 
 from cupcake.engine.builtins.values import RegoObject, RegoSet, pairs
 from cupcake.engine.errors import EngineError, EvaluationError
 from cupcake.engine.plan import ir
 from cupcake.engine.runtime.abi import JSON_DEPTH_MAX
 from cupcake.engine.vm import Limits, Policy, load
-from cupcake.engine.wasm.assemble import assemble, const_json
+from cupcake.engine.wasm.assemble import assemble
 
 # Characters of JSON text. Below, Python is as fast, and the constants are shared with those of the policy.
 LARGE = 1 << 16
@@ -28,14 +30,36 @@ def document(value: object, *, large: int = LARGE) -> ir.Const | ir.ConstDocumen
     """A base document as the planner takes it: any JSON value. TypeError for anything else."""
     try:
         text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError, RecursionError):  # exact decimals, sets, and what is no JSON
-        const = to_const(value)
+    except (TypeError, ValueError, RecursionError):
         try:
-            text = const_json(const)
-        except ValueError:
-            return const
-        return const if len(text) < large else ir.ConstDocument(text, _lay_out)
+            text = _written(value)
+        except (
+            TypeError,
+            RecursionError,
+        ):  # no JSON: `to_const` knows sets, and refuses the rest with a clear error
+            return to_const(value)
     return to_const(value) if len(text) < large else ir.ConstDocument(text, _lay_out)
+
+
+def _written(value: object) -> str:
+    """JSON text with exact decimals, which the library does not write. TypeError for what is no JSON."""
+    match value:
+        case str():
+            return encode_basestring_ascii(value)
+        case dict():
+            members = [f"{encode_basestring_ascii(k)}:{_written(v)}" for k, v in value.items()]
+            return "{" + ",".join(members) + "}"
+        case list() | tuple():
+            return "[" + ",".join(map(_written, value)) + "]"
+        case None | bool():
+            return json.dumps(value)
+        case int():
+            return str(value)
+        case float() if isfinite(value):
+            return str(value)
+        case Decimal() if value.is_finite():
+            return str(value)
+    raise TypeError(type(value).__name__)
 
 
 def to_const(value: object) -> ir.Const:

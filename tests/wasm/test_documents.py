@@ -83,9 +83,9 @@ def test_a_large_document_serves_every_kind_of_lookup() -> None:
 
 
 def test_exact_numbers_keep_their_digits() -> None:
-    number = Decimal("0.12345678901234567890123456789")
-    data = {"d": {"n": number, "pad": "x" * LARGE}}
-    assert query("x := data.d.n", data=data) == [{"x": number}]
+    numbers = [Decimal("0.12345678901234567890123456789"), Decimal("1e999999"), 10**40]
+    data = {"d": {"n": numbers, "pad": "x" * LARGE}}
+    assert query("x := data.d.n", data=data) == [{"x": numbers}]
 
 
 def test_a_document_that_is_nested_too_deeply_is_named() -> None:
