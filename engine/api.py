@@ -107,12 +107,15 @@ def query(
     input_term: str | None = None,
     rego_version: RegoVersion = "v1",
     strict_builtin_errors: bool = False,
+    check_data: bool = False,
     limits: Limits | None = None,
     builtins: Mapping[str, HostFunction] | None = None,
 ) -> list[dict[str, Any]]:
     """Evaluate a query as `opa eval` does: one dict of the query's variables a solution, in the order of the iteration,
     [] when undefined.
 
+    Where a rule and `data` both give a document, `data` wins, as in OPA's evaluator; with `check_data` that is an error
+    of the compile, as it is for `compile_policy` and on the command line.
     `builtins` adds host functions over Python values by name, or replaces ones of that name. Sets are sorted lists, keys that are no strings their JSON text; numbers are int, float when that is exact, else
     Decimal. `input` None is null, left out is no input; `input_term` gives the input as a Rego term instead.
     Raises CompileErrors or EvaluationError(code, message)."""
@@ -126,7 +129,7 @@ def query(
     checked = check(
         parsed,
         body,
-        data_paths=data if isinstance(data, Mapping) else None,
+        data_paths=data if check_data and isinstance(data, Mapping) else None,
         extra_builtins=extra,
         absent=absent_libraries(),
     )
