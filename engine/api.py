@@ -6,13 +6,15 @@ import gc
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 from cupcake.engine.artifact import Artifact
 from cupcake.engine.bridge import runtime_builtins
-from cupcake.engine.builtins.libraries import NETWORK, absent_libraries
+from cupcake.engine.builtins.effects import Effects, Record, Recorder
+from cupcake.engine.builtins.libraries import absent_libraries, never_allowed
 from cupcake.engine.builtins.registry import REGISTRY
 from cupcake.engine.builtins.types import ANY, Builtin
 from cupcake.engine.builtins.values import Value, rego_object, rego_set
@@ -42,11 +44,13 @@ def compile_policy(
     rego_version: RegoVersion = "v1",
     *,
     compiler: Literal["builtin", "opa"] = "builtin",
+    effects: Effects | None = None,
 ) -> Artifact:
     """Compile Rego modules ({file name: text}) with a base document to an Artifact with these entrypoints ("a/b/c" or
     "data.a.b.c"). CompileErrors holds every error of the compile.
 
-    `compiler` "opa" lets the OPA executable compile (OpaError when there is none, see `cupcake opa install`)."""
+    With `effects`, calls of builtins that these will never allow are errors of the compile; without, that is decided when
+    the policy is evaluated. `compiler` "opa" lets the OPA executable compile (OpaError when there is none, see `cupcake opa install`)."""
     if not entrypoints:
         raise EngineError('compile_policy needs at least one entrypoint, such as "example/allow"')
     if compiler == "opa":
@@ -59,9 +63,10 @@ def compile_policy(
         checked = check(
             parsed,
             data_paths=data if isinstance(data, Mapping) else None,
-            absent=absent_libraries() | {NETWORK},
+            absent=absent_libraries() | never_allowed(effects),
         )
-        return assemble(plan(checked, [entrypoint_path(e) for e in entrypoints], base))
+        artifact = assemble(plan(checked, [entrypoint_path(e) for e in entrypoints], base))
+        return replace(artifact, rego_version=rego_version)
 
 
 def _compile_with_opa(
@@ -90,12 +95,15 @@ def load(
     limits: Limits | None = None,
     cache_dir: str | Path | None = None,
     builtins: Mapping[str, HostFunction] | None = None,
+    effects: Effects | None = None,
 ) -> Policy:
     """Load a compiled policy: an Artifact, the bytes of a module of OPA's ABI, or the path of a module or bundle (.tar.gz or
     folder). As `cupcake.engine.vm.load`, but modules that OPA compiled are also served the builtins of our runtime."""
     if not isinstance(source, Artifact) or source.foreign:
         builtins = {**runtime_builtins(), **(builtins or {})}
-    return load_policy(source, limits=limits, cache_dir=cache_dir, builtins=builtins)
+    return load_policy(
+        source, limits=limits, cache_dir=cache_dir, builtins=builtins, effects=effects
+    )
 
 
 def query(
@@ -110,6 +118,9 @@ def query(
     check_data: bool = False,
     limits: Limits | None = None,
     builtins: Mapping[str, HostFunction] | None = None,
+    effects: Effects | None = None,
+    recorder: Recorder | None = None,
+    replay: Record | None = None,
 ) -> list[dict[str, Any]]:
     """Evaluate a query as `opa eval` does: one dict of the query's variables a solution, in the order of the iteration,
     [] when undefined.
@@ -136,11 +147,16 @@ def query(
     assert checked.query is not None
     asked = in_order(checked.query)
     artifact = assemble(plan(checked, (), base, query=asked), extra_builtins=extra)
-    policy = load_policy(artifact, limits=limits, builtins=builtins, quick=True)
+    artifact = replace(artifact, rego_version=rego_version)
+    policy = load_policy(artifact, limits=limits, builtins=builtins, effects=effects, quick=True)
     if input_term is not None:
         input = _term_value(input_term)
     found = policy.solutions(
-        artifact.entrypoints[0], input, strict_builtin_errors=strict_builtin_errors
+        artifact.entrypoints[0],
+        input,
+        strict_builtin_errors=strict_builtin_errors,
+        recorder=recorder,
+        replay=replay,
     )
     return [without_hidden(solution) for solution in found]
 

@@ -24,7 +24,7 @@ class Artifact:
     once a machine). `entrypoints`: names such as
     "cupcake/system/evaluate" in id order. `builtins`: host builtins that the module calls, name -> id.
     `source_map`: wasm function name -> "file:row". `data`: the base document as JSON text (also
-    laid out inside the module).
+    laid out inside the module). `rego_version` "v0": a few builtins answer as those of OPA before 1.0 did.
     """
 
     wasm: bytes
@@ -35,6 +35,7 @@ class Artifact:
     source_map: Mapping[str, str] = field(default_factory=dict)
     capabilities: tuple[str, ...] = ()
     core: bytes = b""
+    rego_version: str = "v1"
 
     @property
     def foreign(self) -> bool:

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from cupcake.engine.artifact import Artifact
+from cupcake.engine.builtins.effects import Effects
 from cupcake.engine.errors import Diagnostic, LoadError
 from cupcake.engine.policy.discovery import Layer
 from cupcake.engine.policy.origins import Origin, Origins
 from cupcake.engine.policy.routing import RoutedPolicy, Routing, RoutingMap, build_routing
 from cupcake.engine.policy.signal import Signal
 
-FORMAT = 2
+FORMAT = 3
 _MANIFEST = "project.json"
 
 
@@ -36,6 +37,7 @@ class CompiledLayer:
     signals: Mapping[str, Signal]
     builtin_config: Mapping[str, Any]
     origins: Origins
+    effects: Effects = field(default_factory=Effects)
 
     def routing(self) -> RoutingMap:
         """The routing map, built anew: keep it."""
@@ -118,6 +120,7 @@ def _layer_to_json(one: CompiledLayer, directory: Path) -> dict[str, Any]:
             "source_map": dict(one.artifact.source_map),
             "capabilities": list(one.artifact.capabilities),
             "core": core,
+            "rego_version": one.artifact.rego_version,
         }
     return {
         "layer": one.layer,
@@ -141,6 +144,10 @@ def _layer_to_json(one: CompiledLayer, directory: Path) -> dict[str, Any]:
             for text, found in one.origins.literals.items()
         },
         "context_packages": list(one.origins.context_packages),
+        "effects": {
+            "allow_net": list(one.effects.allow_net or ()),
+            "env": list(one.effects.env or ()),
+        },
     }
 
 
@@ -187,6 +194,7 @@ def _layer_from_json(
             source_map=meta["source_map"],
             capabilities=tuple(meta["capabilities"]),
             core=cores[meta["core"]],
+            rego_version=meta["rego_version"],
         )
     return CompiledLayer(
         layer=one["layer"],
@@ -205,4 +213,5 @@ def _layer_from_json(
             {text: tuple(Origin(*o) for o in found) for text, found in one["origins"].items()},
             tuple(one["context_packages"]),
         ),
+        effects=Effects(tuple(one["effects"]["allow_net"]), tuple(one["effects"]["env"])),
     )

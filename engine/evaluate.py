@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cupcake.engine.artifact import Artifact
+from cupcake.engine.builtins.effects import Effects
 from cupcake.engine.compiled import CompiledLayer, CompiledProject, load_compiled
 from cupcake.engine.errors import (
     BadEvent,
@@ -73,6 +74,7 @@ def compile_project(sources: ProjectSources) -> CompiledProject:
                     plan.modules,
                     entrypoints=(plan.entrypoint,),
                     compiler=plan.rulebook.compiler,
+                    effects=plan.rulebook.effects,
                 )
             except OpaError as failed:
                 errors.append(Diagnostic("opa_error", str(failed)))
@@ -92,13 +94,21 @@ def compile_project(sources: ProjectSources) -> CompiledProject:
     )
 
 
-def _load(artifact: Artifact, cache_dir: Path | None, limits: Limits | None) -> Policy:
+def _load(
+    artifact: Artifact, cache_dir: Path | None, limits: Limits | None, effects: Effects
+) -> Policy:
     if not artifact.foreign:
-        return load(artifact, cache_dir=cache_dir, limits=limits)
+        return load(artifact, cache_dir=cache_dir, limits=limits, effects=effects)
     # OPA leaves most builtins to the host; ours come from the runtime, through the compiler.
     from cupcake.engine.bridge import runtime_builtins
 
-    return load(artifact, cache_dir=cache_dir, limits=limits, builtins=runtime_builtins())
+    return load(
+        artifact,
+        cache_dir=cache_dir,
+        limits=limits,
+        builtins=runtime_builtins(),
+        effects=effects,
+    )
 
 
 def _compiled_layer(plan: LayerPlan, artifact: Any) -> CompiledLayer:
@@ -110,6 +120,7 @@ def _compiled_layer(plan: LayerPlan, artifact: Any) -> CompiledLayer:
         policies=plan.policies,
         signals=plan.rulebook.signals,
         builtin_config=plan.rulebook.builtins.injected,
+        effects=plan.rulebook.effects,
         origins=plan.origins,
     )
 
@@ -164,7 +175,9 @@ class Evaluator:
             loaded = tuple(
                 _LoadedLayer(
                     layer,
-                    None if layer.artifact is None else _load(layer.artifact, cache_dir, limits),
+                    None
+                    if layer.artifact is None
+                    else _load(layer.artifact, cache_dir, limits, layer.effects),
                     compiled,
                 )
                 for layer in found

@@ -113,6 +113,7 @@ strings.any_prefix_match  runtime  string | array[string] | set[string], string 
 strings.any_suffix_match  runtime  string | array[string] | set[string], string | array[string]
       | set[string] -> boolean
 strings.reverse  runtime  string -> string
+strings.split_n  runtime  string, string, number -> array[string]
 strings.count  runtime  string, string -> number
 strings.render_template  host  string, object[string: any] -> string
 internal.template_string  runtime  array[any] -> string
@@ -172,6 +173,8 @@ urlquery.encode  runtime  string -> string
 urlquery.decode  runtime  string -> string
 urlquery.encode_object  host  object[string: string | array[string] | set[string]] -> string
 urlquery.decode_object  host  string -> object[string: array[string]]
+uri.parse  host  string -> object[string: string]
+uri.is_valid  host  string -> boolean
 """
 
 GRAPHS = """
@@ -259,8 +262,8 @@ graphql.schema_is_valid  host  string | object[any: any] -> boolean  needs=graph
 
 SCHEMAS = """
 json.match_schema  host  string | object[any: any], string | object[any: any] -> tuple[boolean,
-      array[record[desc: string, error: string, field: string, type: string]]]  needs=jsonschema
-json.verify_schema  host  string | object[any: any] -> tuple[boolean, null | string]  needs=jsonschema
+      array[record[desc: string, error: string, field: string, type: string]]]  nondeterministic needs=jsonschema
+json.verify_schema  host  string | object[any: any] -> tuple[boolean, null | string]  nondeterministic needs=jsonschema
 """
 
 NET = """

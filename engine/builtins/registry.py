@@ -85,7 +85,10 @@ def explain_absent(builtin: Builtin) -> tuple[str, str]:
     """Why a call of a builtin whose requirement is not met is refused, and what to do about it."""
     if builtin.requires == "network":
         message = f"builtin {builtin.name} is refused: policies have no access to the network"
-        return message, "gather the data before the evaluation, for example with a signal"
+        return (
+            message,
+            "allow the hosts (`effects: {allow_net: [...]}` in the rulebook), or use a signal",
+        )
     message = f"builtin {builtin.name} needs the library {builtin.requires}, which is not installed"
     return message, "install it: pip install 'cupcake-policy[full]'"
 
@@ -152,6 +155,4 @@ def _capability(builtin: Builtin) -> dict[str, object]:
         entry["relation"] = True
     if not builtin.deterministic:
         entry["nondeterministic"] = True
-    if builtin.deprecated:
-        entry["deprecated"] = True
     return entry

@@ -33,7 +33,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints nothing when all is well."""
-    from cupcake.engine.builtins.libraries import NETWORK, absent_libraries
+    from cupcake.engine.builtins.libraries import absent_libraries
     from cupcake.engine.rego.compile import check
 
     if options.bundle:
@@ -47,6 +47,6 @@ def run(options: argparse.Namespace) -> int:
         parsed,
         sources=loaded.modules,
         strict=options.strict,
-        absent=absent_libraries() | {NETWORK},
+        absent=absent_libraries(),
     )
     return DONE

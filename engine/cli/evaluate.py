@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from cupcake.engine.cli.effects import Session, add_options, session_of
 from cupcake.engine.cli.files import Loaded, load_bundles, load_paths, merge_into, read_input
 from cupcake.engine.cli.options import (
     DONE,
@@ -82,6 +83,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="of the evaluation (default 60)",
     )
+    add_options(parser, records=True)
     parser.add_argument("--partial", "-p", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -100,17 +102,22 @@ def run(options: argparse.Namespace) -> int:
     if options.bundle:
         merge_into(loaded, load_bundles(options.bundle, options.ignore))
     given, document = read_input(options.input, options.stdin_input)
-    shaped = evaluate(
-        text,
-        loaded,
-        (document,) if given else (),
-        version=version_of(options),
-        package=options.package,
-        imports=options.imports,
-        strict=options.strict,
-        strict_builtin_errors=options.strict_builtin_errors,
-        limits=wide_limits(options.timeout),
-    )
+    session = session_of(options)
+    try:
+        shaped = evaluate(
+            text,
+            loaded,
+            (document,) if given else (),
+            version=version_of(options),
+            package=options.package,
+            imports=options.imports,
+            strict=options.strict,
+            strict_builtin_errors=options.strict_builtin_errors,
+            limits=wide_limits(options.timeout),
+            session=session,
+        )
+    finally:
+        session.save()
     print_results(shaped, options.format)
     failed = (options.fail and not shaped) or (options.fail_defined and shaped)
     return NO if failed else DONE
@@ -127,6 +134,7 @@ def evaluate(
     strict: bool = False,
     strict_builtin_errors: bool = False,
     limits: Limits | None = None,
+    session: Session | None = None,
 ) -> list[dict[str, Any]]:
     """One {"expressions", "bindings"} a solution, as `opa eval` shows them."""
     from cupcake.engine.builtins.libraries import absent_libraries
@@ -166,11 +174,19 @@ def evaluate(
         plan(checked, (), base_document(loaded.data), query=query), extra_builtins=[PRINT]
     )
     shown = {PRINT.name: printer(lambda line: print(line, file=sys.stderr))}
-    policy = load(artifact, limits=limits, builtins=shown, quick=True)
+    artifact = replace(artifact, rego_version=version)
+    allowed = None if session is None else session.effects
+    policy = load(artifact, limits=limits, builtins=shown, effects=allowed, quick=True)
     given = dump(document[0]).encode() if document else b""
     flags = STRICT if strict_builtin_errors else 0
     try:
-        found = policy.evaluate_json(artifact.entrypoints[0], given, options=flags)
+        found = policy.evaluate_json(
+            artifact.entrypoints[0],
+            given,
+            options=flags,
+            recorder=None if session is None else session.recorder,
+            replay=None if session is None else session.replay,
+        )
     except EvaluationError as error:
         if not error.place and "\n" not in text:
             error.place = "<query>:1"  # no rule was running: the query itself

@@ -61,14 +61,14 @@ def planned(
 ) -> ir.Policy:
     """The policy's IR, without its data. Raises CompileErrors."""
     from cupcake.engine.api import entrypoint_path
-    from cupcake.engine.builtins.libraries import NETWORK, absent_libraries
+    from cupcake.engine.builtins.libraries import absent_libraries
     from cupcake.engine.plan.planner import plan
     from cupcake.engine.rego.compile import check
 
     checked = check(
         parse_all(loaded, version),
         data_paths=loaded.data,
-        absent=absent_libraries() | {NETWORK},
+        absent=absent_libraries(),
         strict=strict,
         sources=loaded.modules,
     )

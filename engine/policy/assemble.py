@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cupcake.engine.errors import Diagnostic
 from cupcake.engine.library import library_text
@@ -170,7 +170,7 @@ def _rulebook(
             signals.setdefault(_stem(rest), Signal(script=f"signals/{rest}", content=content))
     for name, (command, timeout) in rulebook.builtins.signals.items():
         signals.setdefault(name, Signal(command, timeout))
-    return Rulebook(signals, rulebook.builtins, rulebook.compiler)
+    return replace(rulebook, signals=signals)
 
 
 def _plan(

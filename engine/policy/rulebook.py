@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cupcake.engine.builtins.effects import Effects
 from cupcake.engine.errors import Diagnostic
 from cupcake.engine.policy.builtin_config import BuiltinConfig, read_builtins
 from cupcake.engine.policy.signal import DEFAULT_SIGNAL_TIMEOUT, Signal
@@ -16,6 +17,7 @@ _KNOWN_KEYS = frozenset(
     {
         "signals",
         "builtins",
+        "effects",
         "compiler",
         "watchdog",
         "telemetry",
@@ -29,11 +31,13 @@ _KNOWN_KEYS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """The configuration of one layer; the empty one is the default. `compiler` is who compiles the layer's policies."""
+    """The configuration of one layer; the empty one is the default. `compiler` is who compiles the layer's policies,
+    `effects` what they may do beyond computing."""
 
     signals: Mapping[str, Signal] = field(default_factory=dict)
     builtins: BuiltinConfig = field(default_factory=BuiltinConfig)
     compiler: Literal["builtin", "opa"] = "builtin"
+    effects: Effects = field(default_factory=Effects)
 
 
 @dataclass(slots=True)
@@ -108,7 +112,32 @@ def read_rulebook(file: str, data: bytes, findings: Findings) -> Rulebook:
             )
         )
         compiler = "builtin"
-    return Rulebook(signals, builtins, compiler)
+    return Rulebook(signals, builtins, compiler, _effects(file, document, findings))
+
+
+def _effects(file: str, document: YamlText, findings: Findings) -> Effects:
+    """`effects: {allow_net: [host, host:port], env: [NAME]}`: both lists of names, without patterns."""
+    section = document.value.get("effects")
+    if section is None:
+        return Effects()
+
+    def wrong(text: str, *path: str) -> None:
+        findings.errors.append(_fault(file, document.row_of("effects", *path), text))
+
+    if not isinstance(section, dict):
+        wrong("`effects` must be a mapping with `allow_net` and `env`")
+        return Effects()
+    found: dict[str, tuple[str, ...]] = {"allow_net": (), "env": ()}
+    for key, names in section.items():
+        if key not in found:
+            wrong(f"unknown key `{key}` in `effects`: there are `allow_net` and `env`", str(key))
+        elif not isinstance(names, list) or not all(isinstance(n, str) and n for n in names):
+            wrong(f"`effects.{key}` must be a list of names", key)
+        elif any(c in name for name in names for c in "*/ "):
+            wrong(f"`effects.{key}` takes names as they are: no patterns, no URLs", key)
+        else:
+            found[key] = tuple(names)
+    return Effects(found["allow_net"], found["env"])
 
 
 def _signals(file: str, document: YamlText, findings: Findings) -> dict[str, Signal]:

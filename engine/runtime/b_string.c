@@ -143,6 +143,24 @@ RT_EXPORT rt_v bi_split(rt_v s, rt_v glue) {
     return result;
 }
 
+/* The first n parts, or the last -n; all of them when there are fewer. */
+RT_EXPORT rt_v bi_strings_split_n(rt_v s, rt_v glue, rt_v n) {
+    B_STRING("strings.split_n", 1, s);
+    B_STRING("strings.split_n", 2, glue);
+    int64_t wanted;
+    B_INTEGER("strings.split_n", 3, n, &wanted);
+    rt_v parts = bi_split(s, glue);
+    uint32_t count = rt_array_len(parts), from = 0, to = count;
+    if (wanted >= 0) {
+        if ((uint64_t)wanted < count) to = (uint32_t)wanted;
+    } else if (-(wanted + 1) < (int64_t)count - 1) {
+        from = (uint32_t)((int64_t)count + wanted);
+    }
+    rt_v result = rt_array(b_cap(to - from));
+    for (uint32_t i = from; i < to; i++) rt_array_push(result, rt_array_at(parts, i));
+    return result;
+}
+
 RT_EXPORT rt_v bi_replace(rt_v s, rt_v old, rt_v new) {
     B_STRING("replace", 1, s);
     B_STRING("replace", 2, old);

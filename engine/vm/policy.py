@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cupcake.engine.artifact import Artifact, core_namespace
+from cupcake.engine.builtins.effects import Effects, Record, Recorder
 from cupcake.engine.errors import EngineError, EvaluationError, LoadError
 from cupcake.engine.vm import native
 from cupcake.engine.vm.bundle import read_bundle
@@ -62,26 +63,61 @@ class Policy:
         }
 
     def evaluate(
-        self, entrypoint: str, input: object = UNDEFINED, *, strict_builtin_errors: bool = False
+        self,
+        entrypoint: str,
+        input: object = UNDEFINED,
+        *,
+        strict_builtin_errors: bool = False,
+        effects: Effects | None = None,
+        recorder: Recorder | None = None,
+        replay: Record | None = None,
     ) -> Any:
         """The entrypoint's value for an input (any JSON value; left out = no input), or UNDEFINED.
 
         Sets come as sorted lists, keys that are no strings as their JSON text. Numbers are int, float when that is exact,
-        else Decimal. Raises EvaluationError."""
-        results = self.solutions(entrypoint, input, strict_builtin_errors=strict_builtin_errors)
+        else Decimal. `effects` is what this evaluation may do (default: what `load` was given); `recorder` collects what it did;
+        with `replay` it does nothing and takes the answers from the record. Raises EvaluationError."""
+        results = self.solutions(
+            entrypoint,
+            input,
+            strict_builtin_errors=strict_builtin_errors,
+            effects=effects,
+            recorder=recorder,
+            replay=replay,
+        )
         return results[0]["result"] if results else UNDEFINED
 
     def solutions(
-        self, entrypoint: str, input: object = UNDEFINED, *, strict_builtin_errors: bool = False
+        self,
+        entrypoint: str,
+        input: object = UNDEFINED,
+        *,
+        strict_builtin_errors: bool = False,
+        effects: Effects | None = None,
+        recorder: Recorder | None = None,
+        replay: Record | None = None,
     ) -> list[dict[str, Any]]:
         """The whole result set: for an entrypoint at most one {"result": value}, for a query its bindings."""
         text, options = input_text(input)
         if strict_builtin_errors:
             options |= STRICT
-        found: list[dict[str, Any]] = loads(self.evaluate_json(entrypoint, text, options=options))
+        found: list[dict[str, Any]] = loads(
+            self.evaluate_json(
+                entrypoint, text, options=options, effects=effects, recorder=recorder, replay=replay
+            )
+        )
         return found
 
-    def evaluate_json(self, entrypoint: str, input: bytes = b"", *, options: int = 0) -> bytes:
+    def evaluate_json(
+        self,
+        entrypoint: str,
+        input: bytes = b"",
+        *,
+        options: int = 0,
+        effects: Effects | None = None,
+        recorder: Recorder | None = None,
+        replay: Record | None = None,
+    ) -> bytes:
         """JSON text of the input (b"" = none) -> JSON text of the result set: `[{"result": value}]`, or `[]` when undefined.
 
         `entrypoint` is a name such as "a/b/c" or "data.a.b.c". The path without any conversion. Raises EvaluationError."""
@@ -90,12 +126,19 @@ class Policy:
             raise EngineError(
                 f"the policy has no entrypoint {entrypoint!r}; it has {', '.join(self.entrypoints) or 'none'}"
             )
-        session = HostSession(self._calls, bool(options & STRICT))
+        session = HostSession(
+            self._calls,
+            bool(options & STRICT),
+            self._program.limits.seconds,
+            effects=effects,
+            recorder=recorder,
+            replay=replay,
+        )
         return self._program.run(input, number, options, session)
 
     def evaluate_value(self, entrypoint: str, input: bytes) -> bytes:
         """As `evaluate_json`, strict, with Rego value text in and out (`text.py`): sets and keys of any kind survive."""
-        session = HostSession(self._calls, True)
+        session = HostSession(self._calls, True, self._program.limits.seconds)
         options = STRICT | _VALUE_TEXT
         return self._program.run(input, self._ids[entrypoint], options, session, form=1)
 
@@ -151,12 +194,13 @@ def load(
     limits: Limits | None = None,
     cache_dir: str | Path | None = None,
     builtins: Mapping[str, HostFunction] | None = None,
+    effects: Effects | None = None,
     quick: bool = False,
 ) -> Policy:
     """Load a compiled policy: an Artifact, the bytes of a module of OPA's ABI, or the path of a module or bundle.
 
     `cache_dir`: folder for compiled code (made with mode 0700). `builtins`: further host functions over Python
-    values, by name. `quick`: compile faster for few evaluations. Raises LoadError, also when a builtin is not served."""
+    values, by name. `effects`: what evaluations may do beyond computing (default: no network, no environment). `quick`: compile faster for few evaluations. Raises LoadError, also when a builtin is not served."""
     limits = limits or Limits()
     own = builtins or {}
     machine = native.quick_machine() if quick else native.machine()
@@ -164,7 +208,7 @@ def load(
     data = b"{}"
     if isinstance(source, Artifact):
         if not source.foreign:
-            calls = HostCalls(source.builtins, own)
+            calls = HostCalls(source.builtins, own, effects, source.rego_version)
             program = _program(machine, source, limits, cache)
             ids = {name: i for i, name in enumerate(source.entrypoints)}
             return Policy(program, ids, calls, source.source_map)
@@ -174,7 +218,7 @@ def load(
         bundle = read_bundle(Path(source))
         source, data = bundle.wasm, bundle.data
     foreign = ForeignProgram(machine, machine.compile(source), limits, data)
-    return Policy(foreign, foreign.entrypoints, HostCalls(foreign.builtins, own), {})
+    return Policy(foreign, foreign.entrypoints, HostCalls(foreign.builtins, own, effects), {})
 
 
 def precompile(artifact: Artifact, cache_dir: str | Path) -> Path:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from calling import call
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from cupcake.engine.builtins.host import HOST
 from cupcake.engine.builtins.host.tokens import NESTING_MAX, TOKEN_MAX
 from cupcake.engine.builtins.values import BuiltinError
 
@@ -74,7 +74,7 @@ def pairs() -> dict[str, Pair]:
 
 
 def sign(alg: str, key: dict[str, Any], claims: dict[str, Any], **header: Any) -> str:
-    token = HOST["io.jwt.encode_sign"]({"alg": alg, **header}, claims, key)
+    token = call("io.jwt.encode_sign", {"alg": alg, **header}, claims, key)
     assert isinstance(token, str)
     return token
 
@@ -86,11 +86,11 @@ def by_hand(header: dict[str, Any], claims: object, secret: bytes) -> str:
 
 
 def verify(alg: str, token: str, key: str) -> object:
-    return HOST[f"io.jwt.verify_{alg.lower()}"](token, key)
+    return call(f"io.jwt.verify_{alg.lower()}", token, key)
 
 
 def full(token: str, **constraints: Any) -> Any:
-    return HOST["io.jwt.decode_verify"](token, {"time": 10**18, **constraints})
+    return call("io.jwt.decode_verify", token, {"time": 10**18, **constraints})
 
 
 REFUSED = [False, {}, {}]
@@ -180,7 +180,7 @@ def test_constraints(claims: dict[str, Any], constraints: dict[str, Any], valid:
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("take", "message"),
     [
         (lambda: full("a.b.c"), "no key constraint"),
         (lambda: full("a.b.c", secret="x", bad=1), "unknown token validation constraint: bad"),
@@ -199,12 +199,12 @@ def test_constraints(claims: dict[str, Any], constraints: dict[str, Any], valid:
         (lambda: full(by_hand({"alg": "HS256"}, [1], b"s"), secret="s"), "not an Object"),
         (lambda: full(by_hand({"alg": "HS256"}, {"exp": "1"}, b"s"), secret="s"), "exp value"),
         (lambda: verify("RS256", "a.b.c", "-----BEGIN X-----\nAAAA\n-----END X-----\n"), "extract"),
-        (lambda: HOST["io.jwt.decode"]("e30." + "A" * TOKEN_MAX + ".x"), "longer than"),
+        (lambda: call("io.jwt.decode", "e30." + "A" * TOKEN_MAX + ".x"), "longer than"),
     ],
 )
-def test_errors(call: Callable[[], object], message: str) -> None:
+def test_errors(take: Callable[[], object], message: str) -> None:
     with pytest.raises(BuiltinError, match=message):
-        call()
+        take()
 
 
 def test_an_unknown_critical_member_refuses_the_token() -> None:
@@ -215,20 +215,26 @@ def test_an_unknown_critical_member_refuses_the_token() -> None:
 def test_tokens_within_tokens_are_verified_one_by_one_and_bounded() -> None:
     inner = sign("HS256", OCT, {"a": 1})
     for _ in range(2):
-        inner = HOST["io.jwt.encode_sign_raw"](
-            '{"alg":"HS256","typ":"x","cty":"JWT"}', f'"{inner}"', json.dumps(OCT)
+        inner = call(
+            "io.jwt.encode_sign_raw",
+            '{"alg":"HS256","typ":"x","cty":"JWT"}',
+            f'"{inner}"',
+            json.dumps(OCT),
         )
     assert full(inner, secret="secret")[2] == {"a": 1}
-    assert HOST["io.jwt.decode"](inner)[1] == {"a": 1}
+    assert call("io.jwt.decode", inner)[1] == {"a": 1}
     header, payload, _ = inner.split(".")
     assert full(f"{header}.{payload}.{base64url(b'no')}", secret="secret") == REFUSED
     for _ in range(NESTING_MAX):
-        inner = HOST["io.jwt.encode_sign_raw"](
-            '{"alg":"HS256","typ":"x","cty":"JWT"}', inner, json.dumps(OCT)
+        inner = call(
+            "io.jwt.encode_sign_raw",
+            '{"alg":"HS256","typ":"x","cty":"JWT"}',
+            inner,
+            json.dumps(OCT),
         )
-    for call in (lambda: full(inner, secret="secret"), lambda: HOST["io.jwt.decode"](inner)):
+    for take in (lambda: full(inner, secret="secret"), lambda: call("io.jwt.decode", inner)):
         with pytest.raises(BuiltinError, match="nested too deeply"):
-            call()
+            take()
 
 
 def test_the_key_that_the_token_names_is_the_only_one_tried(pairs: dict[str, Pair]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cupcake.engine.builtins.effects import Effects
 from cupcake.engine.policy.rulebook import Findings, Rulebook, read_rulebook
 from cupcake.engine.policy.signal import Signal
 
@@ -110,6 +111,32 @@ WARNINGS = [
     ("signal: {}\n", 1, "unknown key `signal`"),
     ("watchdog: true\n", 1, "not part of this version"),
 ]
+
+
+def test_effects_are_lists_of_names() -> None:
+    rulebook, findings = read("effects:\n  allow_net: [a.example, b:8443]\n  env: [HOME]\n")
+    assert findings.errors == []
+    assert rulebook.effects == Effects(("a.example", "b:8443"), ("HOME",))
+    assert read("signals: {}\n")[0].effects == Effects((), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "row", "error"),
+    [
+        ("effects: [a]\n", 1, "must be a mapping"),
+        ("effects:\n  allow_net: a\n", 2, "must be a list of names"),
+        ("effects:\n  env: [1]\n", 2, "must be a list of names"),
+        ("effects:\n  allow_net: ['*']\n", 2, "no patterns"),
+        ("effects:\n  allow_net: [http://a/]\n", 2, "no URLs"),
+        ("effects:\n  allow_nets: [a]\n", 2, "unknown key `allow_nets`"),
+    ],
+)
+def test_effects_that_say_too_much_or_nothing_stop_the_build(
+    text: str, row: int, error: str
+) -> None:
+    rulebook, findings = read(text)
+    assert [(e.row, error in e.message) for e in findings.errors] == [(row, True)]
+    assert rulebook.effects.allow_net == ()
 
 
 @pytest.mark.parametrize(("text", "row", "warning"), WARNINGS)

@@ -1,7 +1,7 @@
 """The builtins that run in Python, by name: functions over the values of `cupcake.engine.builtins.values`.
 
-They raise BuiltinError and nothing else on purpose. No network, no environment; the clock and
-randomness only where the name says so (`time.now_ns`, `rand.intn`, `uuid.rfc4122`).
+They raise BuiltinError on purpose, and EvaluationError where an undefined result would be dangerous. Clock, randomness,
+environment and network are reached through the gate that a `Gated` function gets, and by no other.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from cupcake.engine.builtins.gate import Gated
 from cupcake.engine.builtins.host import (
+    aws,
     crypto,
     documents,
     identifiers,
@@ -18,28 +20,32 @@ from cupcake.engine.builtins.host import (
     net,
     patch,
     regex,
-    requests,
     templates,
     times,
     tokens,
+    uris,
+)
+from cupcake.engine.builtins.registry import REGISTRY
+
+_FAMILIES = (
+    aws,
+    crypto,
+    documents,
+    identifiers,
+    net,
+    patch,
+    regex,
+    templates,
+    times,
+    tokens,
+    uris,
 )
 
-HOST: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    {
-        name: function
-        for family in (
-            crypto,
-            documents,
-            identifiers,
-            net,
-            patch,
-            regex,
-            requests,
-            templates,
-            times,
-            tokens,
-        )
-        for name, function in family.FUNCTIONS
-    }
+HOST: Mapping[str, Callable[..., Any] | Gated] = MappingProxyType(
+    {name: function for family in _FAMILIES for name, function in family.FUNCTIONS}
+    | {name: Gated(function) for family in (identifiers, times) for name, function in family.GATED}
     | dict(lazy.functions())
 )
+
+# Their answers are the same for the same operands: never recorded.
+DETERMINISTIC = frozenset(name for name in HOST if REGISTRY[name].deterministic)

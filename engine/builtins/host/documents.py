@@ -219,7 +219,7 @@ def _check_yaml_size(name: str, text: str) -> None:
             raise failed(name, "yaml: document is nested too deeply")
 
 
-def _load_yaml(name: str, text: str) -> Value:
+def load_yaml(name: str, text: str) -> Value:
     if len(text) > YAML_MAX:
         raise failed(name, f"yaml: document is longer than {YAML_MAX} characters")
     try:
@@ -233,14 +233,14 @@ def _load_yaml(name: str, text: str) -> Value:
 
 
 def _yaml_unmarshal(text: Value) -> Value:
-    return _load_yaml("yaml.unmarshal", string("yaml.unmarshal", 1, text))
+    return load_yaml("yaml.unmarshal", string("yaml.unmarshal", 1, text))
 
 
 def _yaml_is_valid(text: Value) -> Value:
     if not isinstance(text, str):
         return False
     try:
-        _load_yaml("yaml.is_valid", text)
+        load_yaml("yaml.is_valid", text)
     except BuiltinError:
         return False
     return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 import uuid
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
 
+from cupcake.engine.builtins.gate import Gate
 from cupcake.engine.builtins.host.operands import failed, integer, string, undefined
 from cupcake.engine.builtins.values import Value
 
@@ -24,9 +24,9 @@ _UUID_FORM = re.compile(
 _DOMAINS = ("Person", "Group", "Org")
 
 
-def _uuid_new(key: Value) -> Value:
+def _uuid_new(gate: Gate, key: Value) -> Value:
     string("uuid.rfc4122", 1, key)
-    return str(uuid.uuid4())
+    return str(uuid.UUID(int=gate.random.getrandbits(128), version=4))
 
 
 def _uuid_parse(text: Value) -> Value:
@@ -194,25 +194,33 @@ def _units_parse_bytes(x: Value) -> Value:
 # ---- random numbers and the runtime ----
 
 
-def _rand_intn(key: Value, n: Value) -> Value:
+def _rand_intn(gate: Gate, key: Value, n: Value) -> Value:
     name = "rand.intn"
     string(name, 1, key)
     limit = abs(integer(name, 2, n))
-    return random.SystemRandom().randrange(limit) if limit else 0
+    return gate.random.randrange(limit) if limit else 0
 
 
-def _runtime() -> Value:
-    """Nothing of the environment is shown to a policy."""
-    return {}
+def _runtime(gate: Gate) -> Value:
+    """Of the environment, what a policy may see; without that and without configuration, an empty object."""
+    shown: dict[str, Value] = {}
+    if gate.effects.env != ():
+        shown["env"] = dict(gate.variables())
+    if gate.effects.config:
+        shown["config"] = dict(gate.effects.config)
+    return shown
 
 
 FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (
-    ("uuid.rfc4122", _uuid_new),
     ("uuid.parse", _uuid_parse),
     ("semver.compare", _semver_compare),
     ("semver.is_valid", _semver_is_valid),
     ("units.parse", _units_parse),
     ("units.parse_bytes", _units_parse_bytes),
+)
+
+GATED: tuple[tuple[str, Callable[..., Value]], ...] = (
+    ("uuid.rfc4122", _uuid_new),
     ("rand.intn", _rand_intn),
     ("opa.runtime", _runtime),
 )

@@ -9,11 +9,12 @@ import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from cupcake.engine.builtins.gate import Gated
 from cupcake.engine.errors import EvaluationError
 
 _HERE = "cupcake.engine.builtins.host."
 
-# module -> the names of its FUNCTIONS
+# module -> the names of its FUNCTIONS and GATED
 SERVED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "certificates",
@@ -38,6 +39,8 @@ SERVED: tuple[tuple[str, tuple[str, ...]], ...] = (
             "graphql.schema_is_valid",
         ),
     ),
+    ("http_send", ("http.send",)),
+    ("network", ("net.lookup_ip_addr",)),
     ("rego_modules", ("rego.parse_module",)),
     ("schemas", ("json.match_schema", "json.verify_schema")),
     (
@@ -53,7 +56,11 @@ SERVED: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
-def _late(module: str, name: str) -> Callable[..., Any]:
+# Of these, the ones that take the evaluation's gate.
+_GATED = frozenset({"http.send", "io.jwt.decode_verify", "net.lookup_ip_addr"})
+
+
+def _late(module: str, name: str) -> Callable[..., Any] | Gated:
     def call(*operands: Any) -> Any:
         try:
             family = importlib.import_module(_HERE + module)
@@ -64,12 +71,12 @@ def _late(module: str, name: str) -> Callable[..., Any]:
                 f"{name} needs the library {error.name}, which is not installed; "
                 "install it: pip install 'cupcake-policy[full]'",
             ) from None
-        return dict(family.FUNCTIONS)[name](*operands)
+        return dict(family.GATED if name in _GATED else family.FUNCTIONS)[name](*operands)
 
-    return call
+    return Gated(call) if name in _GATED else call
 
 
-def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
+def functions() -> Iterator[tuple[str, Callable[..., Any] | Gated]]:
     """(name, function) of every builtin in `SERVED`."""
     for module, names in SERVED:
         for name in names:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hmac
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,6 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
+from cupcake.engine.builtins.gate import Gate
 from cupcake.engine.builtins.host.documents import one_line
 from cupcake.engine.builtins.host.keys import (
     Key,
@@ -189,7 +189,7 @@ class _Constraints:
     alg: str = ""
     iss: str = ""
     aud: str = ""
-    time: Decimal | int | None = None
+    time: Decimal | int = 0
 
     def set(self, key: Value, value: Value) -> None:
         match key, value:
@@ -238,8 +238,7 @@ class _Constraints:
                 return False
         elif self.aud:
             return False
-        now = time.time_ns() if self.time is None else self.time
-        seconds = Decimal(repr(float(now) / 1e9))
+        seconds = Decimal(repr(float(self.time) / 1e9))
         expires = self._time_claim(claims, "exp")
         if expires is not None and seconds >= expires:
             return False
@@ -255,8 +254,8 @@ class _Constraints:
         return value
 
 
-def _constraints(name: str, options: dict[str, Value] | RegoObject) -> _Constraints:
-    found = _Constraints(name)
+def _constraints(name: str, options: dict[str, Value] | RegoObject, now_ns: int) -> _Constraints:
+    found = _Constraints(name, time=now_ns)
     for key, value in pairs(options):
         found.set(key, value)
     if found.keys is not None and found.secret:
@@ -269,10 +268,10 @@ def _constraints(name: str, options: dict[str, Value] | RegoObject) -> _Constrai
 _KNOWN = frozenset({"alg", "kid", "typ", "cty", "crit"})
 
 
-def _decode_verify(token: Value, options: Value) -> Value:
+def _decode_verify(gate: Gate, token: Value, options: Value) -> Value:
     name = "io.jwt.decode_verify"
     unverified: Value = [False, {}, {}]
-    constraints = _constraints(name, mapping(name, 2, options))
+    constraints = _constraints(name, mapping(name, 2, options), gate.now_ns())
     text = string(name, 1, token)
     for _ in range(NESTING_MAX):
         parts = split_token(name, text)
@@ -364,7 +363,8 @@ FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (
             "EdDSA",
         )
     ),
-    ("io.jwt.decode_verify", _decode_verify),
     ("io.jwt.encode_sign", _encode_sign),
     ("io.jwt.encode_sign_raw", _encode_sign_raw),
 )
+
+GATED: tuple[tuple[str, Callable[..., Value]], ...] = (("io.jwt.decode_verify", _decode_verify),)

@@ -1,4 +1,4 @@
-"""Requests to the outside: signed for AWS, and otherwise refused. Nothing here reaches a network."""
+"""Signatures of requests to AWS (version 4). Nothing here reaches a network."""
 
 from __future__ import annotations
 
@@ -8,93 +8,21 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
 
 from cupcake.engine.builtins.host.documents import one_line
-from cupcake.engine.builtins.host.operands import failed, mapping, string, type_error
-from cupcake.engine.builtins.values import BuiltinError, RegoObject, Value, pairs, rego_set
-from cupcake.engine.errors import EvaluationError
-
-_REQUIRED = ("method", "url")
-_MEMBERS = frozenset(
-    [
-        "body",
-        "cache",
-        "cache_ignored_headers",
-        "caching_mode",
-        "enable_redirect",
-        "force_cache",
-        "force_cache_duration_seconds",
-        "force_json_decode",
-        "force_yaml_decode",
-        "headers",
-        "max_retry_attempts",
-        "method",
-        "raise_error",
-        "raw_body",
-        "timeout",
-        "tls_ca_cert",
-        "tls_ca_cert_env_variable",
-        "tls_ca_cert_file",
-        "tls_client_cert",
-        "tls_client_cert_env_variable",
-        "tls_client_cert_file",
-        "tls_client_key",
-        "tls_client_key_env_variable",
-        "tls_client_key_file",
-        "tls_insecure_skip_verify",
-        "tls_server_name",
-        "tls_use_system_certs",
-        "url",
-    ]
+from cupcake.engine.builtins.host.http_request import (
+    REQUIRED,
+    listed,
+    members_of,
+    operand_error,
 )
+from cupcake.engine.builtins.host.operands import failed, mapping, type_error
+from cupcake.engine.builtins.values import RegoObject, Value, pairs
+
 _UNSIGNED_HEADERS = frozenset({"authorization", "user-agent", "x-amzn-trace-id"})
 _CREDENTIALS = ("aws_access_key", "aws_region", "aws_secret_access_key", "aws_service")
 _INT64 = 1 << 63
-
-
-def _listed(words: list[Value]) -> str:
-    """A set of texts as Rego writes it."""
-    return "{" + ", ".join(one_line(word) for word in rego_set(words)) + "}"
-
-
-def _operand_error(name: str, at: int, message: str) -> BuiltinError:
-    return BuiltinError("type", f"{name}: operand {at} {message}")
-
-
-def _request(name: str, value: Value) -> dict[str, Value]:
-    """The members of a request; BuiltinError if some are missing or unknown."""
-    request = mapping(name, 1, value)
-    keys = [key for key, _ in pairs(request)]
-    unknown = [key for key in keys if not isinstance(key, str) or key not in _MEMBERS]
-    if unknown or isinstance(request, RegoObject):
-        raise _operand_error(name, 1, f"invalid request parameters(s): {_listed(unknown)}")
-    missing: list[Value] = [key for key in _REQUIRED if key not in request]
-    if missing:
-        message = f"missing required request parameters(s): {_listed(missing)}"
-        raise _operand_error(name, 1, message)
-    return request
-
-
-def _send(request: Value) -> Value:
-    _request("http.send", request)
-    # No BuiltinError: the rule would become undefined, which may mean "allowed".
-    message = "http.send: policies have no access to the network; gather the data with a signal"
-    raise EvaluationError("eval_builtin_error", message)
-
-
-def _lookup(name: Value) -> Value:
-    builtin = "net.lookup_ip_addr"
-    host = string(builtin, 1, name)
-    if host.lower().removesuffix(".") == "localhost":  # needs no lookup, says RFC 6761
-        return rego_set(["127.0.0.1", "::1"])
-    try:
-        return rego_set([str(ip_address(host))])
-    except ValueError:
-        pass
-    message = f"{builtin}: policies have no access to the network, {host!r} is not looked up"
-    raise EvaluationError("eval_builtin_error", message)
 
 
 # ---- AWS signature version 4 ----
@@ -108,15 +36,15 @@ def _credentials(name: str, config: dict[str, Value] | RegoObject) -> dict[str, 
     members: dict[str, Value] = {k: v for k, v in pairs(config) if isinstance(k, str)}
     missing: list[Value] = [key for key in _CREDENTIALS if key not in members]
     if missing:
-        message = f"missing required AWS config parameters(s): {_listed(missing)}"
-        raise _operand_error(name, 2, message)
+        message = f"missing required AWS config parameters(s): {listed(missing)}"
+        raise operand_error(name, 2, message)
     wrong: list[Value] = [k for k in _CREDENTIALS if not isinstance(members[k], str)]
     if wrong:
-        message = f"invalid values for required AWS config parameters(s): {_listed(wrong)}"
-        raise _operand_error(name, 2, message)
+        message = f"invalid values for required AWS config parameters(s): {listed(wrong)}"
+        raise operand_error(name, 2, message)
     if not isinstance(members.get("disable_payload_signing", False), bool):
         message = "invalid value for 'disable_payload_signing' in AWS config"
-        raise _operand_error(name, 2, message)
+        raise operand_error(name, 2, message)
     return members
 
 
@@ -124,7 +52,7 @@ def _moment(name: str, time_ns: Value) -> datetime:
     if isinstance(time_ns, bool) or not isinstance(time_ns, int | Decimal):
         raise type_error(name, 1, time_ns, "number")
     if time_ns != int(time_ns) or not 0 <= time_ns < _INT64:
-        raise _operand_error(name, 3, "could not convert time_ns value into a unix timestamp")
+        raise operand_error(name, 3, "could not convert time_ns value into a unix timestamp")
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(time_ns) // 10**9)
 
 
@@ -133,14 +61,14 @@ def _sign_request(request: Value, config: Value, time_ns: Value) -> Value:
     mapping(name, 1, request)
     aws = _credentials(name, mapping(name, 1, config))
     moment = _moment(name, time_ns)
-    members = _request(name, request)
-    wrong: list[Value] = [key for key in _REQUIRED if not isinstance(members[key], str)]
+    members = members_of(name, request)
+    wrong: list[Value] = [key for key in REQUIRED if not isinstance(members[key], str)]
     headers = members.get("headers", {})
     if not isinstance(headers, dict | RegoObject):
         raise type_error(name, 0, headers, "object")
     if wrong:
-        message = f"invalid values for required request parameters(s): {_listed(wrong)}"
-        raise _operand_error(name, 1, message)
+        message = f"invalid values for required request parameters(s): {listed(wrong)}"
+        raise operand_error(name, 1, message)
     given = {_text(key): _text(value) for key, value in pairs(headers)}
     signed = {**given, **_signature_headers(name, members, given, aws, moment)}
     return {**members, "headers": dict(signed)}
@@ -210,7 +138,5 @@ def _signature_headers(
 
 
 FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (
-    ("http.send", _send),
-    ("net.lookup_ip_addr", _lookup),
     ("providers.aws.sign_req", _sign_request),
 )
