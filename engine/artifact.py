@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 def core_namespace(core: bytes) -> str:
@@ -23,8 +23,8 @@ class Artifact:
     imports memory and functions of `core`, the runtime as a module (one object for all artifacts of a process; compiled
     once a machine). `entrypoints`: names such as
     "cupcake/system/evaluate" in id order. `builtins`: host builtins that the module calls, name -> id.
-    `source_map`: wasm function name -> "file:row". `data`: the base document as JSON text (also
-    laid out inside the module). `rego_version` "v0": a few builtins answer as those of OPA before 1.0 did.
+    `source_map`: where the instructions of `wasm_owned` come from, as `places.py` writes it. `data`: the base document as
+    JSON text (also laid out inside the module). `rego_version` "v0": a few builtins answer as those of OPA before 1.0 did.
     """
 
     wasm: bytes
@@ -32,7 +32,7 @@ class Artifact:
     entrypoints: tuple[str, ...]
     builtins: Mapping[str, int]
     data: bytes = b"{}"
-    source_map: Mapping[str, str] = field(default_factory=dict)
+    source_map: str = ""
     capabilities: tuple[str, ...] = ()
     core: bytes = b""
     rego_version: str = "v1"

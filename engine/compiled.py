@@ -117,7 +117,7 @@ def _layer_to_json(one: CompiledLayer, directory: Path) -> dict[str, Any]:
         artifact = {
             "entrypoints": list(one.artifact.entrypoints),
             "builtins": dict(one.artifact.builtins),
-            "source_map": dict(one.artifact.source_map),
+            "source_map": one.artifact.source_map,
             "capabilities": list(one.artifact.capabilities),
             "core": core,
             "rego_version": one.artifact.rego_version,

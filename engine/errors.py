@@ -49,12 +49,14 @@ class CompileErrors(EngineError):
 class EvaluationError(EngineError):
     """An evaluation failed. `code`: OPA's `eval_conflict_error`, `eval_type_error`, `eval_builtin_error`,
     or ours: `eval_limit_memory`, `eval_limit_time`, `eval_limit_depth`, `eval_limit_input`,
-    `eval_internal_error`, `eval_input_error`. `place`: "file:row" of the rule that was running, "" = unknown."""
+    `eval_internal_error`, `eval_input_error`. `place`: "file:row" of what failed, "" = unknown;
+    `col`: the column there."""
 
     def __init__(self, code: str, message: str, place: str = "") -> None:
         self.code = code
         self.message = message
         self.place = place
+        self.col = 0
         super().__init__(f"{code}: {message}")
 
     def __str__(self) -> str:

@@ -189,7 +189,7 @@ def evaluate(
         )
     except EvaluationError as error:
         if not error.place and "\n" not in text:
-            error.place = "<query>:1"  # no rule was running: the query itself
+            error.place, error.col = "<query>:1", 1  # no rule was running: the query itself
         raise
     return [_shaped(bindings, body, text) for bindings in read_exact(found)]
 

@@ -99,9 +99,13 @@ def diagnostic_json(found: Diagnostic) -> dict[str, Any]:
 def evaluation_error_json(error: EvaluationError) -> dict[str, Any]:
     """An evaluation error in the same shape."""
     shape: dict[str, Any] = {"message": error.message, "code": error.code}
-    file, _, row = error.place.rpartition(":")
-    if row.isdigit():
-        shape["location"] = {"file": "" if file == "<query>" else file, "row": int(row), "col": 1}
+    if error.place:
+        file, _, row = error.place.rpartition(":")
+        shape["location"] = {
+            "file": "" if file == "<query>" else file,
+            "row": int(row),
+            "col": error.col,
+        }
     return shape
 
 

@@ -44,11 +44,6 @@ class BodyPlanner(UnificationPlanner):
         else:
             self._plain(expr)
 
-    def at(self, loc: ast.Location) -> None:
-        """Sets the source position of what is emitted next."""
-        if loc.row:
-            self.place = ir.Place(self.pool.file(loc.file), loc.row, loc.col)
-
     def _plain(self, expr: ast.Expr) -> None:
         if expr.negated:
             self._not(expr)
@@ -252,6 +247,7 @@ class BodyPlanner(UnificationPlanner):
             case ast.ObjectComprehension():
                 key = self.term(term.key)
                 value = self.term(term.value)
+                self.at(term.key.loc)
                 self.emit(ir.ObjectInsertOnceStmt(key, value, target, self.place))
         block = self.finish(mark)
         self.env = saved

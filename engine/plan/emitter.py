@@ -59,6 +59,11 @@ class Emitter:
         """Appends `stmt` at the cursor."""
         self._frames[-1].stmts.append(stmt)
 
+    def at(self, loc: ast.Location) -> None:
+        """Sets the source position of what is emitted next."""
+        if loc.row:
+            self.place = ir.Place(self.pool.file(loc.file), loc.row, loc.col)
+
     def fail(self) -> None:
         """A statement that is always undefined."""
         self.emit(ir.EqualStmt(ir.BoolOperand(True), ir.BoolOperand(False), self.place))

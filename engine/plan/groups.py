@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from cupcake.engine.plan import ir
-from cupcake.engine.plan.bodies import BodyPlanner
+from cupcake.engine.plan.bodies import TRUE, BodyPlanner
 from cupcake.engine.plan.constants import constant, is_constant, key_constant
 from cupcake.engine.plan.emitter import PlanError
 from cupcake.engine.plan.index import Piece, indexed_blocks
@@ -132,27 +132,23 @@ class GroupPlanner(BodyPlanner):
             store(rule)
             self.env = base
             return self.finish(mark)
-        # each link is tried while none before it has held; then its value (checked for conflicts) is stored
+        # each link is tried while none before it has held
         mark = self._start(rule)
-        value, links_at = self.local(), self.place
-        self.emit(ir.ResetLocalStmt(value, links_at))
+        held, links_at = self.local(), self.place
+        self.emit(ir.ResetLocalStmt(held, links_at))
         blocks = []
         for position, link in enumerate(links):
             inner = self._start(link)
             if position:
-                self.emit(ir.IsUndefinedStmt(value, self.place))
+                self.emit(ir.IsUndefinedStmt(held, self.place))
             self._arguments(link, operands)
             self.rule_body(link)
-            self.at(link.loc)
-            self.emit(ir.AssignVarOnceStmt(self.term(head_value(link)), value, self.place))
+            store(ast.Rule(ast.Head(rule.head.ref, value=link.head.value), loc=link.loc))
+            self.emit(ir.AssignVarStmt(TRUE, held, self.place))
             blocks.append(self.finish(inner))
             self.env = dict(base)
         self.place = links_at
         self.block(*blocks)
-        held = ast.Var("$else")
-        self.emit(ir.IsDefinedStmt(value, links_at))
-        self.env[held.name] = ir.LocalOperand(value)
-        store(ast.Rule(ast.Head(rule.head.ref, value=held), loc=rule.loc))
         self.env = base
         return self.finish(mark)
 
@@ -165,6 +161,7 @@ class GroupPlanner(BodyPlanner):
 
         def store(rule: ast.Rule) -> None:
             assert rule.head.key is not None
+            self.at(rule.loc)
             self.emit(ir.SetAddStmt(self.term(rule.head.key), result, self.place))
 
         blocks += self.indexed(group.rules, lambda rule: self._chain(rule, (), store))
@@ -184,6 +181,7 @@ class GroupPlanner(BodyPlanner):
         ]
 
         def store(rule: ast.Rule) -> None:
+            self.at(rule.loc)
             keys = [self.term(term) for term in rule.head.ref.terms[depth:]]
             if rule.head.key is not None:
                 self._insert(parts[_shape(rule, depth)], keys, self.term(rule.head.key), True)

@@ -170,7 +170,10 @@ class TermPlanner(Emitter):
                 func, rest = special
                 return self.call(func, (INPUT, DATA, *[self.term(arg) for arg in rest]))
         args = tuple(self.term(arg) for arg in call.args)
+        place = self.place
+        self.at(call.loc)
         result = self.invoke(name, path, args)
+        self.place = place
         if name == "walk" and self.scope.mock(name) is None:
             _, pair = self.scan(self.as_local(result))
             return pair

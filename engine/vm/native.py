@@ -18,7 +18,7 @@ import re
 import struct
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,12 +27,13 @@ from wasmtime import _bindings as raw
 from wasmtime import _ffi
 
 from cupcake.engine.errors import EvaluationError, LoadError
+from cupcake.engine.places import place_of
 from cupcake.engine.vm.limits import STACK_BYTES, Limits, Ticker
 
 _ABORT = re.compile(r"(eval_[a-z_]+): (.*)", re.DOTALL)
 # Planned functions in a backtrace, by the names that `wasm/split.py` gives them.
-_PLANNED = "policy:"
-_RUNNING = re.compile(r"!(policy:.+)$", re.MULTILINE)
+_PLANNED = ("policy:", "plan:")
+_RUNNING = re.compile(r": +0x([0-9a-f]+) - .*!(?:policy|plan):.+$", re.MULTILINE)
 _VAL = c.sizeof(raw.wasmtime_val_raw_t)
 _EXTERN = c.sizeof(raw.wasmtime_extern_t)
 _OF = raw.wasmtime_extern_t.of.offset
@@ -309,7 +310,7 @@ class Program:
         core: _Core,
         module: wasmtime.Module,
         limits: Limits,
-        source_map: Mapping[str, str],
+        source_map: str,
     ) -> None:
         self._spare: deque[tuple[int, _Frame]] = deque()
         self._preparing = threading.Lock()
@@ -363,7 +364,7 @@ class Program:
             if error or frame.trap.value or frame.error is not None:
                 failure = _translate(error, frame.trap.value, frame.error)
                 if isinstance(failure, EvaluationError):
-                    failure.place = self._source_map.get(failure.place, "")
+                    failure.place, failure.col = _placed(failure.place, self._source_map)
                 raise failure
             return frame.text(frame.vals[0].i32 & 0xFFFFFFFF)
         finally:
@@ -522,18 +523,20 @@ def trap_error(trap: wasmtime.Trap) -> EvaluationError:
 
 
 def _translate(error: int | None, trap: int | None, raised: BaseException | None) -> BaseException:
-    """What went wrong in a call; frees what wasmtime handed out. An EvaluationError's place is the name of the planned
-    function that was running, as far as wasmtime knows it."""
+    """What went wrong in a call; frees what wasmtime handed out. An EvaluationError's place is the
+    offset in the module of what a planned function was running, as far as wasmtime knows it."""
     found: EvaluationError | None = None
     running = ""
     if trap:
         caught = wasmtime.Trap._from_ptr(c.cast(trap, c.POINTER(raw.wasm_trap_t)))
         found = trap_error(caught)
-        running = next((f.func_name for f in caught.frames if _is_planned(f.func_name)), None) or ""
+        running = next(
+            (str(f.module_offset) for f in caught.frames if _is_planned(f.func_name)), ""
+        )
     if error:
         full = _take_error(error)
         match = _RUNNING.search(full)
-        running = match[1] if match else ""
+        running = str(int(match[1], 16)) if match else ""
         text = full.strip().split("\n", 1)[0]
         code = (
             "eval_limit_memory" if "memory" in text and "limit" in text else "eval_internal_error"
@@ -543,8 +546,12 @@ def _translate(error: int | None, trap: int | None, raised: BaseException | None
     if result is None:
         result = EvaluationError("eval_internal_error", "the module failed without a reason")
     if isinstance(result, EvaluationError):
-        result.place = running.removeprefix(_PLANNED)
+        result.place = running
     return result
+
+
+def _placed(offset: str, source_map: str) -> tuple[str, int]:
+    return place_of(source_map, int(offset)) if offset and source_map else ("", 0)
 
 
 def _is_planned(name: str | None) -> bool:

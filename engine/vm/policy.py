@@ -45,18 +45,16 @@ UNDEFINED: Final = Undefined()
 class Policy:
     """A policy that can be evaluated, from any thread. Every evaluation has a memory of its own."""
 
-    __slots__ = ("_calls", "_ids", "_program", "entrypoints", "source_map")
+    __slots__ = ("_calls", "_ids", "_program", "entrypoints")
 
     def __init__(
         self,
         program: native.Program | ForeignProgram,
         entrypoints: Mapping[str, int],
         calls: HostCalls,
-        source_map: Mapping[str, str],
     ) -> None:
         self._program, self._calls = program, calls
         self.entrypoints = tuple(entrypoints)
-        self.source_map = source_map
         self._ids = {
             **entrypoints,
             **{"data." + n.replace("/", "."): i for n, i in entrypoints.items()},
@@ -211,14 +209,14 @@ def load(
             calls = HostCalls(source.builtins, own, effects, source.rego_version)
             program = _program(machine, source, limits, cache)
             ids = {name: i for i, name in enumerate(source.entrypoints)}
-            return Policy(program, ids, calls, source.source_map)
+            return Policy(program, ids, calls)
         data = source.data
         source = source.wasm
     elif not isinstance(source, bytes):
         bundle = read_bundle(Path(source))
         source, data = bundle.wasm, bundle.data
     foreign = ForeignProgram(machine, machine.compile(source), limits, data)
-    return Policy(foreign, foreign.entrypoints, HostCalls(foreign.builtins, own, effects), {})
+    return Policy(foreign, foreign.entrypoints, HostCalls(foreign.builtins, own, effects))
 
 
 def precompile(artifact: Artifact, cache_dir: str | Path) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from cupcake.engine.places import Entry
 from cupcake.engine.wasm import opcodes as op
 from cupcake.engine.wasm.errors import CodegenError
 from cupcake.engine.wasm.leb128 import sleb, uleb
@@ -31,24 +32,31 @@ class Relocation:
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """A function with holes: each relocation's index is to be inserted at its offset of `body`."""
+    """A function with holes: each relocation's index is to be inserted at its offset of `body`.
+
+    `places`: (offset of `body`, file number, row, column) from where on instructions belong to a place."""
 
     name: str
     params: int
     results: int
     body: bytes
     relocations: tuple[Relocation, ...]
+    places: tuple[Entry, ...] = ()
 
 
 class Assembler:
     """An append-only writer of one function."""
 
-    __slots__ = ("_free", "_locals", "depth", "name", "out", "params", "relocations", "results")
+    __slots__ = (
+        "_free", "_locals", "_place", "depth", "name", "out", "params", "places", "relocations", "results",
+    )  # fmt: skip
 
     def __init__(self, name: str, params: int, results: int = 1) -> None:
         self.name, self.params, self.results = name, params, results
         self.out = bytearray()
         self.relocations: list[Relocation] = []
+        self.places: list[Entry] = []
+        self._place: tuple[int, int, int] | None = None
         self.depth = 0
         self._locals = params
         self._free: list[int] = []
@@ -73,6 +81,13 @@ class Assembler:
 
     def give_back(self, local: int) -> None:
         self._free.append(local)
+
+    def at(self, file: int, row: int, col: int) -> None:
+        """The instructions that follow belong to this place."""
+        place = (file, row, col)
+        if place != self._place:
+            self._place = place
+            self.places.append((len(self.out), file, row, col))
 
     def emit(self, *parts: int) -> None:
         """Raw bytes: opcodes without immediates."""
@@ -180,4 +195,5 @@ class Assembler:
             tuple(
                 Relocation(r.offset + shift, r.kind, r.symbol, r.number) for r in self.relocations
             ),
+            tuple((offset + shift, *place) for offset, *place in self.places),  # type: ignore[misc]
         )

@@ -35,13 +35,14 @@ def assemble(
         compile_glob=compile_glob,
         extra_builtins=extra_builtins,
     )
+    owned, places = policy_module(generated, core)
     return Artifact(
         wasm=link(generated, image),
-        wasm_owned=policy_module(generated, core),
+        wasm_owned=owned,
         entrypoints=generated.entrypoints,
         builtins=generated.builtins,
         data=document_json(policy.data).encode(),
-        source_map=generated.source_map,
+        source_map=places,
         capabilities=tuple(sorted(generated.builtins)),
         core=core.wasm,
     )

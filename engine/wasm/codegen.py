@@ -39,7 +39,8 @@ _EXTRA_GLOBALS = 3
 @dataclass(frozen=True, slots=True)
 class Generated:
     """`data` belongs at `data_base`; `heap_start` is the first free byte behind it. `words`: address -> initial i32
-    of a runtime variable. `table`: functions from `table_base` on. `globals`: number of mutable i32 globals wanted."""
+    of a runtime variable. `table`: functions from `table_base` on. `globals`: number of mutable i32 globals wanted.
+    `files`: what the file numbers in places stand for."""
 
     functions: tuple[Assembled, ...]
     data: bytes
@@ -51,7 +52,7 @@ class Generated:
     globals: int
     builtins: Mapping[str, int]
     entrypoints: tuple[str, ...]
-    source_map: Mapping[str, str]
+    files: tuple[str, ...]
 
 
 def generate(
@@ -100,7 +101,7 @@ def generate(
         globals=_EXTRA_GLOBALS,
         builtins=dict(unit.host_ids),
         entrypoints=names,
-        source_map=_source_map(policy),
+        files=policy.static.files,
     )
 
 
@@ -125,27 +126,6 @@ def _pattern_tables(unit: Unit) -> dict[int, int]:
     if "rt_regex_compile_id" in unit.image.addresses:
         words[unit.image.addresses["rt_regex_compile_id"]] = unit.host_ids.get(REGEX_COMPILE, -1)
     return words
-
-
-def _source_map(policy: ir.Policy) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for func in policy.funcs:
-        place = _first_place(func.blocks)
-        if place is not None and place.file < len(policy.static.files):
-            found[func.name] = f"{policy.static.files[place.file]}:{place.row}"
-    return found
-
-
-def _first_place(blocks: tuple[ir.Block, ...]) -> ir.Place | None:
-    for block in blocks:
-        for stmt in block.stmts:
-            if stmt.place.row:
-                return stmt.place
-            if isinstance(stmt, ir.BlockStmt):
-                inner = _first_place(stmt.blocks)
-                if inner is not None:
-                    return inner
-    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cupcake.engine.wasm import opcodes as op
-from cupcake.engine.wasm.leb128 import sleb, uleb
+from cupcake.engine.wasm.leb128 import read_uleb, sleb, uleb
 from cupcake.engine.wasm.module import (
     ElementSegment,
     FuncType,
@@ -17,6 +17,7 @@ from cupcake.engine.wasm.module import (
 )
 
 MAGIC = b"\0asm\x01\0\0\0"
+_CODE = 10
 KINDS = ("func", "table", "memory", "global")
 
 
@@ -52,6 +53,24 @@ def encode(module: Module) -> bytes:
         payload = _name(custom.name) + custom.data
         out += (b"\0", uleb(len(payload)), payload)
     return b"".join(out)
+
+
+def code_offsets(wasm: bytes) -> list[int]:
+    """Where in a module each of its functions' bodies starts."""
+    at = len(MAGIC)
+    while at < len(wasm):
+        number = wasm[at]
+        size, at = read_uleb(wasm, at + 1)
+        if number == _CODE:
+            count, at = read_uleb(wasm, at)
+            found = []
+            for _ in range(count):
+                size, at = read_uleb(wasm, at)
+                found.append(at)
+                at += size
+            return found
+        at += size
+    return []
 
 
 def _section(out: list[bytes], number: int, items: list[bytes]) -> None:

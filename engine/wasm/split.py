@@ -13,14 +13,15 @@ what `link.py` would compute: the functions are the same bytes but for how they 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cupcake.engine.artifact import core_namespace
+from cupcake.engine.places import Entry, write_places
 from cupcake.engine.wasm import opcodes as op
 from cupcake.engine.wasm.asm import Assembled
 from cupcake.engine.wasm.codegen import Generated
-from cupcake.engine.wasm.encode import encode
+from cupcake.engine.wasm.encode import code_offsets, encode
 from cupcake.engine.wasm.errors import LinkError
 from cupcake.engine.wasm.image import RuntimeImage, runtime_image
 from cupcake.engine.wasm.leb128 import sleb, uleb
@@ -39,7 +40,7 @@ from cupcake.engine.wasm.module import (
     Module,
     TableType,
 )
-from cupcake.engine.wasm.unit import MAX_HOST_ARGS, POLICY_PREFIX
+from cupcake.engine.wasm.unit import MAX_HOST_ARGS, PLAN_PREFIX, POLICY_PREFIX
 
 # Pages behind the static data that an instance has from the start: most evaluations never grow memory, and untouched
 # pages cost nothing.
@@ -162,8 +163,8 @@ def shipped_core() -> Core:
     return core_module(runtime_image())
 
 
-def policy_module(generated: Generated, core: Core) -> bytes:
-    """The policy alone. LinkError when the core lacks a function that the policy calls."""
+def policy_module(generated: Generated, core: Core) -> tuple[bytes, str]:
+    """The policy alone, and the places of its instructions. LinkError when the core lacks a function that the policy calls."""
     functions = _reached(generated)
     # Behind the two imports.
     index = {f.name: i for i, f in enumerate(functions, 2)}
@@ -180,14 +181,17 @@ def policy_module(generated: Generated, core: Core) -> bytes:
     )
     called: dict[str, int] = {}
     codes = []
+    placed: list[list[Entry]] = []
     for f in functions:
         parts: list[bytes] = []
         at = 0
+        shifts: list[tuple[int, int]] = []
         for r in f.relocations:
             match r.kind:
                 case "global":
                     parts += (f.body[at : r.offset], uleb(r.number))
                     at = r.offset
+                    shifts.append((at, len(parts[-1])))
                 case "indirect":
                     # The policy's own functions are in a table of its own, the second.
                     parts += (
@@ -196,15 +200,18 @@ def policy_module(generated: Generated, core: Core) -> bytes:
                         b"\x01",
                     )
                     at = r.offset + 1
+                    shifts.append((r.offset, len(parts[-2])))
                 case "call":
                     number = index.get(r.symbol)
                     if number is None:
                         number = called.setdefault(r.symbol, 2 + len(index) + len(called))
                     parts += (f.body[at : r.offset], uleb(number))
                     at = r.offset
+                    shifts.append((at, len(parts[-1])))
         parts.append(f.body[at:])
         wanted = FuncType((op.I32,) * f.params, (op.I32,) * f.results)
         codes.append(Code(type_index(wanted), b"".join(parts)))
+        placed.append(_shifted(f.places, shifts))
     for symbol in called:
         of = core.types.get(symbol)
         if of is None:
@@ -218,7 +225,7 @@ def policy_module(generated: Generated, core: Core) -> bytes:
     own_size = generated.table_base + len(generated.table)
     pages = generated.heap_start // PAGE + 1 + HEADROOM
     core_table = TableType(op.FUNCREF, Limits(core.table_size, core.table_size))
-    return encode(
+    wasm = encode(
         Module(
             types=tuple(types),
             imports=imports,
@@ -248,11 +255,28 @@ def policy_module(generated: Generated, core: Core) -> bytes:
             customs=(_names(functions, index),),
         )
     )
+    entries: list[Entry] = []
+    for start, places in zip(code_offsets(wasm), placed, strict=False):
+        # A function without places of its own must not count to the one before it.
+        entries += [(start + o, *rest) for o, *rest in places or ((0, 0, 0, 0),)]  # type: ignore[misc]
+    return wasm, write_places(generated.files, entries)
+
+
+def _shifted(places: Sequence[Entry], inserted: Sequence[tuple[int, int]]) -> list[Entry]:
+    """The places of a body after insertions, each (offset in the old body, length)."""
+    found: list[Entry] = []
+    at = shift = 0
+    for offset, file, row, col in places:
+        while at < len(inserted) and inserted[at][0] <= offset:
+            shift += inserted[at][1]
+            at += 1
+        found.append((offset + shift, file, row, col))
+    return found
 
 
 def _names(functions: list[Assembled], index: Mapping[str, int]) -> CustomSection:
-    """The name section (appendix of the specification), for the planned functions: a trap's backtrace has them."""
-    named = [f.name for f in functions if f.name.startswith(POLICY_PREFIX)]
+    """The name section (appendix of the specification), for planned functions and plans: a trap's backtrace has them."""
+    named = [f.name for f in functions if f.name.startswith((POLICY_PREFIX, PLAN_PREFIX))]
     entries = [uleb(index[n]) + uleb(len(raw := n.encode())) + raw for n in named]
     payload = uleb(len(entries)) + b"".join(entries)
     return CustomSection("name", b"\x01" + uleb(len(payload)) + payload)

@@ -76,6 +76,10 @@ class FunctionWriter:
         self.known[target] = known if target not in self.known else UNKNOWN
         self.asm.set(self.local(target))
 
+    def mark(self, place: ir.Place) -> None:
+        """What follows may fail, and is at this place of the source."""
+        self.asm.at(place.file, place.row, place.col)
+
     def constant(self, operand: ir.Operand) -> object:
         match operand:
             case ir.LocalOperand(local):
@@ -153,6 +157,7 @@ class FunctionWriter:
         self.store(s.target)
 
     def assign_once(self, s: ir.AssignVarOnceStmt, fail: int) -> None:
+        self.mark(s.place)
         # A function of its own: conflicts are checked in most rules, and code size is compile time.
         self.asm.get(self.local(s.target))
         self.push(s.source)
@@ -173,6 +178,7 @@ class FunctionWriter:
         self.leave(self.labels[-1 - s.index])
 
     def call_stmt(self, s: ir.CallStmt, fail: int) -> None:
+        self.mark(s.place)
         planned = self.unit.funcs.get(s.func)
         if planned is not None:
             if len(s.args) != len(planned.params):
@@ -214,6 +220,7 @@ class FunctionWriter:
 
     def call_dynamic(self, s: ir.CallDynamicStmt, fail: int) -> None:
         asm, unit = self.asm, self.unit
+        self.mark(s.place)
         found = asm.new_local()
         asm.const(unit.dispatch_table())
         for part in s.path:
@@ -323,6 +330,7 @@ class FunctionWriter:
             self.leave(fail)
 
     def object_insert_once(self, s: ir.ObjectInsertOnceStmt, fail: int) -> None:
+        self.mark(s.place)
         self.asm.get(self.local(s.object))
         self.push(s.key)
         self.push(s.value)
@@ -359,6 +367,7 @@ class FunctionWriter:
 
     def scan(self, s: ir.ScanStmt, fail: int) -> None:
         asm = self.asm
+        self.mark(s.place)
         source, count, i = asm.new_local(), asm.new_local(), asm.new_local()
         asm.get(self.local(s.source))
         asm.tee(source)
@@ -492,6 +501,9 @@ class FunctionWriter:
     def function(self, func: ir.Func) -> Assembled:
         asm = self.asm
         self.read = read_locals(func.blocks)
+        place = _first_place(func.blocks)
+        if place is not None:
+            self.mark(place)
         slot = self.unit.memo_slots.get(func.name)
         if slot is not None:
             # A frame's entry: 0 not evaluated, 1 undefined, else the value.
@@ -530,6 +542,18 @@ class FunctionWriter:
         asm.end()
         asm.get(self.result)
         return asm.finish()
+
+
+def _first_place(blocks: tuple[ir.Block, ...]) -> ir.Place | None:
+    for block in blocks:
+        for stmt in block.stmts:
+            if stmt.place.row:
+                return stmt.place
+            if isinstance(stmt, ir.BlockStmt):
+                inner = _first_place(stmt.blocks)
+                if inner is not None:
+                    return inner
+    return None
 
 
 def compile_function(unit: Unit, func: ir.Func) -> Assembled:

@@ -192,6 +192,7 @@ class Unit:
 UNKNOWN = object()
 _SELF = "\0self"
 POLICY_PREFIX = "policy:"
+PLAN_PREFIX = "plan:"
 
 
 def policy_symbol(name: str) -> str:
@@ -200,7 +201,7 @@ def policy_symbol(name: str) -> str:
 
 
 def plan_symbol(index: int) -> str:
-    return f"plan:{index}"
+    return f"{PLAN_PREFIX}{index}"
 
 
 def _tree(node: dict[str, object]) -> ir.Const:

@@ -3,66 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from typing import TypeAlias
 
-from reference import MISSING, TOO_SLOW, Fault, Outcome, Reference
+from reference import TOO_SLOW, Fault, Outcome, Reference
+from source import MISSING, Program
 
-from cupcake.engine import compile_policy, load
+from cupcake.engine import compile_policy
 from cupcake.engine.errors import CompileErrors, EvaluationError
 from cupcake.engine.vm import UNDEFINED, Limits
+from cupcake.engine.vm import load as load_policy
 
 LIMITS = Limits(memory_bytes=256 << 20, seconds=10.0)
-# Where OPA gives up for reasons of its own, and no comparison makes sense.
-_NOT_COMPARED = ("eval_cancel_error",)
-
-
-@dataclass(frozen=True, slots=True)
-class Module:
-    """`package` is its path with dots, without `data`; a rule may hold several lines."""
-
-    package: str
-    imports: tuple[str, ...]
-    rules: tuple[str, ...]
-
-    def text(self) -> str:
-        return "\n".join([f"package {self.package}", *self.imports, *self.rules]) + "\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    modules: tuple[Module, ...]
-    data: dict[str, Any]
-    input: Any
-    paths: tuple[str, ...]
-    strict: bool = False
-
-    def texts(self) -> dict[str, str]:
-        return {f"m{i}": m.text() for i, m in enumerate(self.modules)}
-
-    def show(self) -> str:
-        parts = [f"# m{i}\n{m.text()}" for i, m in enumerate(self.modules)]
-        given = "none" if self.input is MISSING else json.dumps(self.input, ensure_ascii=False)
-        parts += [f"data: {json.dumps(self.data, ensure_ascii=False)}", f"input: {given}"]
-        return "\n".join([*parts, f"strict: {self.strict}"])
+Found: TypeAlias = list[Fault] | dict[str, Outcome]
+# Where OPA gives up for reasons of its own, or calls the path itself ill-typed: no comparison makes sense.
+_NOT_COMPARED = ("eval_cancel_error", "internal_error")
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
+    """`version` is that of the OPA."""
+
     path: str
     ours: object
     theirs: object
+    version: tuple[int, int] = (0, 0)
 
     def kind(self) -> tuple[str, ...]:
         """What shrinking must keep."""
+        if self.same_error:
+            return ("place", *_kind(self.ours))
         return (*_kind(self.ours), *_kind(self.theirs))
+
+    @property
+    def same_error(self) -> bool:
+        """Whether only the place of an error differs."""
+        return _kind(self.ours) == _kind(self.theirs) and _kind(self.ours)[0] == "error"
 
 
 def _kind(outcome: object) -> tuple[str, ...]:
     match outcome:
-        case ("error", code, _):
+        case ("error", code, *_):
             return ("error", str(code))
         case ("refused", places, _):
             return ("refused", *sorted({p.split(":")[2] for p in str(places).split()}))
@@ -90,12 +73,14 @@ def canonical(value: object) -> str:
     raise TypeError(type(value).__name__)
 
 
-def ours(program: Program) -> list[Fault] | dict[str, Outcome]:
+def ours(program: Program) -> Found:
     try:
-        artifact = compile_policy(program.texts(), program.data, [*program.paths, "d"])
+        artifact = compile_policy(
+            program.texts(), program.data, [*program.paths, "d"], "v0" if program.v0 else "v1"
+        )
     except CompileErrors as e:
         return [Fault(d.code, d.row, d.message, d.file) for d in e.diagnostics]
-    policy = load(artifact, limits=LIMITS)
+    policy = load_policy(artifact, limits=LIMITS, quick=True)
     given = UNDEFINED if program.input is MISSING else program.input
     found: dict[str, Outcome] = {}
     for path in program.paths:
@@ -103,14 +88,14 @@ def ours(program: Program) -> list[Fault] | dict[str, Outcome]:
             value = policy.evaluate(path, given, strict_builtin_errors=program.strict)
             found[path] = ("undefined", None) if value is UNDEFINED else ("value", value)
         except EvaluationError as e:
-            found[path] = ("error", e.code, e.message)
+            found[path] = ("error", e.code, e.message, f"{e.place}:{e.col}")
     return found
 
 
 def without_faults(program: Program, reference: Reference, tries: int = 12) -> Program:
     """The program without the rules that OPA refuses."""
     for _ in range(tries):
-        found = reference.run(program.texts(), program.data, program.input, [], program.strict)
+        found = reference.run(program, ())
         if not isinstance(found, list):
             return program
         for fault in found:
@@ -129,36 +114,48 @@ def _without_row(program: Program, number: int, row: int) -> Program:
         if at <= row < at + height:
             rules[i] = "\n" * (height - 1)
         at += height
-    return _with(program, number, replace(module, rules=tuple(rules)))
+    return program.with_module(number, replace(module, rules=tuple(rules)))
 
 
 def _same(a: Outcome, b: Outcome) -> bool:
     if a[0] != b[0]:
         return False
     if a[0] == "error":
-        return bool(a[1] == b[1])
+        return bool(a[1] == b[1] and (not b[3] or a[3] == b[3]))
     return canonical(a[1]) == canonical(b[1])
 
 
 def differences(program: Program, reference: Reference) -> list[Difference]:
     """Each path whose outcome differs; one with path "" when one of the two refuses the program or fails otherwise."""
-    theirs = reference.run(
-        program.texts(), program.data, program.input, list(program.paths), program.strict
-    )
-    if isinstance(theirs, dict) and TOO_SLOW in theirs.values():
-        return []
+    return compare(program, [reference])
+
+
+def compare(program: Program, references: Sequence[Reference]) -> list[Difference]:
+    """What differs from any of the references; we run once."""
     try:
         mine = ours(program)
     except Exception as e:
         return [Difference("", ("crash", f"{type(e).__name__}: {e}"), ("fine", None))]
+    found = []
+    for reference in references:
+        if reference.opa.has_templates or not program.has_templates:
+            found += _compare(program, mine, reference)
+    return found
+
+
+def _compare(program: Program, mine: Found, reference: Reference) -> list[Difference]:
+    theirs = reference.run(program)
+    if isinstance(theirs, dict) and TOO_SLOW in theirs.values():
+        return []
+    version = reference.opa.version
     if isinstance(theirs, list) and (last := _last_module(theirs)) + 1 < len(program.modules):
         mine = ours(replace(program, modules=program.modules[: last + 1], paths=()))
     if isinstance(theirs, list) or isinstance(mine, list):
         first = _first(mine)
         second = _first(theirs)
-        return [] if first[:2] == second[:2] else [Difference("", first, second)]
+        return [] if first[:2] == second[:2] else [Difference("", first, second, version)]
     return [
-        Difference(path, mine[path], theirs[path])
+        Difference(path, mine[path], theirs[path], version)
         for path in program.paths
         if not _same(mine[path], theirs[path]) and theirs[path][1] not in _NOT_COMPARED
     ]
@@ -169,7 +166,7 @@ def _last_module(found: list[Fault]) -> int:
     return max((int(f.file[1:]) for f in found if f.file), default=99)
 
 
-def _first(found: list[Fault] | dict[str, Outcome]) -> tuple[str, str, str]:
+def _first(found: Found) -> tuple[str, str, str]:
     if isinstance(found, list):
         places = sorted({f"{f.file}:{f.row}:{f.code}" for f in found})
         return (
@@ -202,16 +199,16 @@ def _smaller(program: Program) -> Iterator[Program]:
             yield replace(program, modules=program.modules[:i] + program.modules[i + 1 :])
         for j, rule in enumerate(module.rules):
             less = module.rules[:j] + module.rules[j + 1 :]
-            yield _with(program, i, replace(module, rules=less))
+            yield program.with_module(i, replace(module, rules=less))
             lines = rule.split("\n")
             for k in range(len(lines)):
                 if len(lines) > 1:
                     fewer = "\n".join(lines[:k] + lines[k + 1 :])
                     rules = (*module.rules[:j], fewer, *module.rules[j + 1 :])
-                    yield _with(program, i, replace(module, rules=rules))
+                    yield program.with_module(i, replace(module, rules=rules))
         for j in range(len(module.imports)):
             rest = module.imports[:j] + module.imports[j + 1 :]
-            yield _with(program, i, replace(module, imports=rest))
+            yield program.with_module(i, replace(module, imports=rest))
     if isinstance(program.input, dict):
         for key in program.input:
             yield replace(program, input={k: v for k, v in program.input.items() if k != key})
@@ -219,7 +216,3 @@ def _smaller(program: Program) -> Iterator[Program]:
         for inner in document:
             rest_of = {k: v for k, v in document.items() if k != inner}
             yield replace(program, data={**program.data, key: rest_of})
-
-
-def _with(program: Program, i: int, module: Module) -> Program:
-    return replace(program, modules=(*program.modules[:i], module, *program.modules[i + 1 :]))

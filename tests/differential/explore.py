@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from comparison import differences, shrink, without_faults
 from random_programs import program
-from reference import executable, running
+from reference import executables, running
 
 
 def main(argv: list[str], say: Callable[[str], object] = print) -> int:
@@ -25,15 +25,16 @@ def main(argv: list[str], say: Callable[[str], object] = print) -> int:
     )
     options.add_argument("--only", default="", help="kinds that contain this")
     chosen = options.parse_args(argv)
-    opa = executable()
-    if opa is None:
-        say("no opa 1.7 executable on the path to compare with")
+    found_opas = executables()
+    if not found_opas:
+        say("no opa executable on the path to compare with")
         return 2
+    opa = found_opas[-1]
     start = time.perf_counter()
     kinds: collections.Counter[tuple[str, ...]] = collections.Counter()
     with running(opa) as reference:
         for seed in range(chosen.first, chosen.first + chosen.count):
-            source = program(seed)
+            source = program(seed, templates=opa.has_templates)
             found = differences(source, reference)
             if not found:
                 source = without_faults(source, reference)

@@ -1,24 +1,28 @@
 """The real OPA as the reference: one server process on loopback for all programs of a run.
 
-It must not know our engine. An outcome is ("value", v), ("undefined", None) or ("error", code, message).
+It must not know our engine. An outcome is ("value", v), ("undefined", None) or ("error", code, message, place), the
+place as "file:row".
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
+import re
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from source import MISSING, Program
+
 Outcome = tuple[Any, ...]
-MISSING = object()
 # OPA computes for longer than anyone waits (a range of 1e20 numbers, say): nothing to compare with.
 TOO_SLOW: Outcome = ("slow", None)
 _START_SECONDS = 20.0
@@ -35,9 +39,35 @@ class Fault:
     file: str = ""
 
 
-class Reference:
-    """A running OPA. Documents and modules of one program at a time."""
+@dataclass(frozen=True, slots=True)
+class Opa:
+    """An OPA executable. `version` is its two first numbers."""
 
+    path: str
+    version: tuple[int, int]
+
+    @property
+    def has_templates(self) -> bool:
+        """Whether it reads template strings."""
+        return self.version >= (1, 12)
+
+
+class Reference:
+    """A running OPA, as two servers: one for v1, one for v0. Documents and modules of one program at a time."""
+
+    def __init__(self, opa: Opa, v1: _Server, v0: _Server) -> None:
+        self.opa = opa
+        self._v1, self._v0 = v1, v0
+
+    def run(
+        self, program: Program, paths: tuple[str, ...] | None = None
+    ) -> list[Fault] | dict[str, Outcome]:
+        """Load the modules in their order (each may use those before it), ask for the program's paths or these, unload."""
+        server = self._v0 if program.v0 else self._v1
+        return server.run(program, program.paths if paths is None else paths)
+
+
+class _Server:
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_SECONDS)
 
@@ -56,28 +86,20 @@ class Reference:
         self._connection.close()
         return False
 
-    def run(
-        self,
-        modules: Mapping[str, str],
-        data: Mapping[str, Any],
-        input: object,
-        paths: list[str],
-        strict: bool,
-    ) -> list[Fault] | dict[str, Outcome]:
-        """Load the modules in their order (each may use those before it), ask for each path (as "a/b"), unload."""
+    def run(self, program: Program, paths: tuple[str, ...]) -> list[Fault] | dict[str, Outcome]:
         loaded: list[str] = []
         try:
-            for key, document in data.items():
+            for key, document in program.data.items():
                 status, answer = self._ask("PUT", f"/v1/data/{key}", json.dumps(document))
                 if status not in (200, 204):
                     raise AssertionError(f"OPA refuses the document {key}: {answer}")
-            for name, text in modules.items():
+            for name, text in program.texts().items():
                 status, answer = self._ask("PUT", f"/v1/policies/{name}", text)
                 if status != 200:
                     return _faults(answer)
                 loaded.append(name)
-            body = "{}" if input is MISSING else json.dumps({"input": input})
-            option = "?strict-builtin-errors=true" if strict else ""
+            body = "{}" if program.input is MISSING else json.dumps({"input": program.input})
+            option = "?strict-builtin-errors=true" if program.strict else ""
             return {p: _outcome(self._ask("POST", f"/v1/data/{p}{option}", body)) for p in paths}
         except TimeoutError:
             self._connection.close()
@@ -85,7 +107,7 @@ class Reference:
         finally:
             for name in reversed(loaded):
                 self._ask("DELETE", f"/v1/policies/{name}")
-            for key in data:
+            for key in program.data:
                 self._ask("DELETE", f"/v1/data/{key}")
 
 
@@ -105,37 +127,55 @@ def _outcome(reply: tuple[int, Any]) -> Outcome:
     status, answer = reply
     if status != 200:
         first = (answer.get("errors") or [answer])[0]
-        return ("error", first["code"], first["message"])
+        location = first.get("location") or {}
+        place = (
+            f"{location['file']}:{location['row']}:{location['col']}"
+            if location.get("file")
+            else ""
+        )
+        return ("error", first["code"], first["message"], place)
     if "result" not in answer:
         return ("undefined", None)
     return ("value", answer["result"])
 
 
-def executable() -> str | None:
-    """The OPA that the expectations are of (1.7), or None."""
-    found = shutil.which("opa")
-    if found is None:
-        return None
-    text = subprocess.run([found, "version"], capture_output=True, text=True, check=True).stdout
-    return found if "Version: 1.7." in text else None
+def executables() -> list[Opa]:
+    """The OPAs to compare with, newest last: `opa` on the PATH, and what CUPCAKE_OPAS lists (paths, as PATH does)."""
+    found = {}
+    for path in (shutil.which("opa"), *os.environ.get("CUPCAKE_OPAS", "").split(os.pathsep)):
+        if path:
+            text = subprocess.run([path, "version"], capture_output=True, text=True, check=True)
+            match = re.search(r"Version: (\d+)\.(\d+)", text.stdout)
+            assert match is not None, f"{path} is no OPA"
+            version = (int(match[1]), int(match[2]))
+            found[version] = Opa(path, version)
+    return [found[version] for version in sorted(found)]
 
 
 @contextmanager
-def running(opa: str) -> Iterator[Reference]:
-    """Start OPA on a free port of loopback, end it afterwards."""
+def running(opa: Opa) -> Iterator[Reference]:
+    """Start OPA on free ports of loopback, end it afterwards."""
+    with ExitStack() as stack:
+        v1 = stack.enter_context(_serving(opa.path))
+        v0 = stack.enter_context(_serving(opa.path, "--v0-compatible"))
+        yield Reference(opa, v1, v0)
+
+
+@contextmanager
+def _serving(path: str, *options: str) -> Iterator[_Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
         [
-            *(opa, "run", "--server", "--addr", f"127.0.0.1:{port}"),
+            *(path, "run", "--server", "--addr", f"127.0.0.1:{port}", *options),
             *("--log-level", "error", "--disable-telemetry"),
         ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    reference = Reference(port)
+    reference = _Server(port)
     try:
         deadline = time.monotonic() + _START_SECONDS
         while not reference.is_up():

@@ -258,7 +258,7 @@ PLACES: dict[str, tuple[str, Any, str]] = {
     "a conflict": (
         "p := q + 1\n\nq := 1 if input.a\nq := 2 if input.b",
         {"a": 1, "b": 1},
-        "a.rego:4",
+        "a.rego:5",
     ),
     "time": ("p := q\n" + ENDLESS.replace("p if", "q if"), list(range(2000)), "a.rego:3"),
 }
