@@ -16,6 +16,7 @@ from pathlib import Path
 
 import engine_bench
 import hook_bench
+import rego_bench
 import serve_bench
 from measure import Result
 
@@ -30,6 +31,7 @@ SUITES = {
     "scaling": engine_bench.scaling,
     "compile": engine_bench.compile_time,
     "growth": engine_bench.growth,
+    "rego": rego_bench.compare,
 }
 
 

@@ -60,7 +60,7 @@ LINK = (
     "--export=__heap_base",
     "--strip-all",
     "-z",
-    "stack-size=262144",
+    "stack-size=98304",
 )
 
 

@@ -89,6 +89,10 @@ class _Running:
             self.exports = wasmtime.Instance(self.store, module, imports).exports(self.store)
         except wasmtime.WasmtimeError as e:
             raise EvaluationError("eval_limit_memory", str(e).strip().splitlines()[0]) from e
+        except wasmtime.Trap as e:
+            raise LoadError(
+                "the module cannot be started: its data does not fit into the memory that it asks for"
+            ) from e
 
     def _host(self, name: str) -> Callable[..., Any]:
         def abort(address: int) -> None:

@@ -28,6 +28,7 @@ from wasmtime import _ffi
 
 from cupcake.engine.errors import EvaluationError, LoadError
 from cupcake.engine.places import place_of
+from cupcake.engine.vm import pool
 from cupcake.engine.vm.limits import STACK_BYTES, Limits, Ticker
 
 _ABORT = re.compile(r"(eval_[a-z_]+): (.*)", re.DOTALL)
@@ -77,6 +78,14 @@ _define_unchecked = _function(
     "wasmtime_linker_define_func_unchecked",
     _P, _P, c.c_char_p, _SIZE, c.c_char_p, _SIZE, _P, _CALLBACK, _P, _P,
 )  # fmt: skip
+
+
+class DoesNotFit(LoadError):
+    """The module or its limits are larger than a slot of the pool."""
+
+
+class _PoolIsFull(Exception):
+    """Every slot of the pool is in use."""
 
 
 class Session(Protocol):
@@ -177,13 +186,16 @@ class _Frames(threading.local):
 class Machine:
     """The process's wasmtime engine, its ticker, and the cores that policies run on."""
 
-    def __init__(self, *, optimize: bool = True) -> None:
+    def __init__(self, *, optimize: bool = True, pooled: bool = False) -> None:
         config = wasmtime.Config()
         config.epoch_interruption = True
         config.max_wasm_stack = STACK_BYTES
         config.cranelift_opt_level = "speed" if optimize else "none"
         if not optimize:
             config.cranelift_flag_set("regalloc_algorithm", "single_pass")
+        self.memory_bytes = Limits().memory_bytes if pooled else None
+        if self.memory_bytes is not None:
+            pool.use(config, self.memory_bytes)
         self.optimize = optimize
         self.engine = wasmtime.Engine(config)
         self.at_engine = _address(self.engine)
@@ -204,14 +216,17 @@ class Machine:
                 platform.machine(),
                 _cpu_flags(),
                 "speed" if self.optimize else "quick",
+                "pool" if self.memory_bytes is not None else "",
             )
         )
 
     def compile(self, wasm: bytes) -> wasmtime.Module:
-        """LoadError when it is no valid module."""
+        """LoadError when it is no valid module, DoesNotFit when a pooled machine cannot hold it."""
         try:
             return wasmtime.Module(self.engine, wasm)
         except wasmtime.WasmtimeError as e:
+            if self.memory_bytes is not None and "pooling allocator" in str(e):
+                raise DoesNotFit(_first_line(e)) from e
             raise LoadError(f"not a valid WebAssembly module: {_first_line(e)}") from e
 
     def serialize(self, module: wasmtime.Module) -> bytes:
@@ -223,6 +238,13 @@ class Machine:
             return wasmtime.Module.deserialize(self.engine, native)
         except wasmtime.WasmtimeError:
             return None
+
+    def moved(self, module: wasmtime.Module, to: Machine) -> wasmtime.Module:
+        """A module of this machine as one of another with the same settings but for the pool."""
+        found = to.deserialize(self.serialize(module))
+        if found is None:
+            raise EvaluationError("eval_internal_error", "a module cannot leave the pool")
+        return found
 
     def core(self, name: str, compiled: Callable[[], wasmtime.Module]) -> _Core:
         """The core of this name, compiled at its first use."""
@@ -290,13 +312,14 @@ class Machine:
             )
             if error:
                 raise LoadError(_take_error(error))
-        return _Core(compiled(), linker)
+        return _Core(namespace, compiled(), linker)
 
 
 @dataclass(frozen=True, slots=True)
 class _Core:
     """The runtime's module, and the host functions under the name that policies for it import from."""
 
+    namespace: str
     module: wasmtime.Module
     linker: wasmtime.Linker
 
@@ -317,6 +340,11 @@ class Program:
         self._retired: list[int] = []
         self._source_map = source_map
         self._machine, self._core, self._module = machine, core, module
+        self._twin: Program | None = None
+        if machine.memory_bytes is not None and limits.memory_bytes > machine.memory_bytes:
+            raise DoesNotFit("the memory limit is larger than a slot of the pool")
+        # A slot of the pool is a limit by itself.
+        self._is_limited = limits.memory_bytes != machine.memory_bytes
         try:
             self._pre = core.linker.instantiate_pre(module)
         except wasmtime.WasmtimeError as e:
@@ -333,6 +361,8 @@ class Program:
                 self._heap = frame.call_core(b"opa_heap_ptr_get", b"")
             finally:
                 self._give_back(store, frame)
+        except _PoolIsFull as e:
+            raise DoesNotFit("every slot of the pool is in use") from e
         except EvaluationError as e:
             raise LoadError(f"the policy cannot be started: {e.message}") from e
 
@@ -346,7 +376,10 @@ class Program:
                 "eval_limit_input",
                 f"the input has {size} bytes, the limit is {self.limits.input_bytes}",
             )
-        store, frame = self._take(session)
+        try:
+            store, frame = self._take(session)
+        except _PoolIsFull:
+            return self._outside_of_pool().run(text, entrypoint, options, session, form)
         try:
             context = frame.context
             if not _export_get(context, frame.at_policy, b"opa_eval", 8, frame.at_func):
@@ -384,6 +417,19 @@ class Program:
         finally:
             self._give_back(store, frame)
 
+    def _outside_of_pool(self) -> Program:
+        """The same program on a machine without a pool, made when it is needed first."""
+        if self._twin is None:
+            machine, core = plain_machine(), self._core
+            self._twin = Program(
+                machine,
+                machine.core(core.namespace, lambda: self._machine.moved(core.module, machine)),
+                self._machine.moved(self._module, machine),
+                self.limits,
+                self._source_map,
+            )
+        return self._twin
+
     def _grow(self, frame: _Frame, pages: int) -> None:
         previous = c.c_uint64()
         error = _memory_grow(frame.context, frame.at_memory, pages, c.byref(previous))
@@ -403,7 +449,8 @@ class Program:
         if self._preparing.acquire(blocking=False):
             try:
                 if not self._spare:
-                    self._spare.append(self._open())
+                    with contextlib.suppress(_PoolIsFull):
+                        self._spare.append(self._open())
             finally:
                 self._preparing.release()
 
@@ -420,7 +467,8 @@ class Program:
         store = _store_new(self._machine.at_engine, None, None)
         frame.context = context = _store_context(store)
         try:
-            _store_limiter(store, self.limits.memory_bytes, -1, -1, -1, -1)
+            if self._is_limited:
+                _store_limiter(store, self.limits.memory_bytes, -1, -1, -1, -1)
             self._machine.ticker.cover(self._ticks)
             _set_deadline(context, self._ticks)
             error = _instantiate_pre(self._at_pre, context, frame.at_policy, frame.at_trap)
@@ -437,6 +485,7 @@ class Program:
                 raise _translate(error, frame.trap.value, frame.error)
         except BaseException:
             _store_delete(store)
+            idle.append(frame)
             raise
         return int(store), frame
 
@@ -538,6 +587,8 @@ def _translate(error: int | None, trap: int | None, raised: BaseException | None
         match = _RUNNING.search(full)
         running = str(int(match[1], 16)) if match else ""
         text = full.strip().split("\n", 1)[0]
+        if raised is None and "maximum concurrent" in full:
+            return _PoolIsFull(text)
         code = (
             "eval_limit_memory" if "memory" in text and "limit" in text else "eval_internal_error"
         )
@@ -579,6 +630,12 @@ def _cpu_flags() -> str:
 @functools.cache
 def machine() -> Machine:
     """The process's machine for policies that are evaluated often."""
+    return Machine(pooled=True) if pool.is_possible() else plain_machine()
+
+
+@functools.cache
+def plain_machine() -> Machine:
+    """The same without a pool: for what is too large for one, and when all of its slots are in use."""
     return Machine()
 
 

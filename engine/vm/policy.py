@@ -161,7 +161,7 @@ def input_text(value: object) -> tuple[bytes, int]:
     if value is UNDEFINED:
         return b"", 0
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode(), 0
+        return _encode(value).encode(), 0
     except RecursionError:
         raise EvaluationError("eval_limit_depth", "the input nests too deeply") from None
     except (TypeError, ValueError):
@@ -181,9 +181,14 @@ def exact_number(text: str) -> float | Decimal:
     return number if Decimal(repr(number)) == exact else exact
 
 
+# Made once: `json.dumps` and `json.loads` with arguments make theirs for each call.
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_decode = json.JSONDecoder(parse_float=exact_number).decode
+
+
 def loads(text: bytes) -> Any:
     """JSON text of a result, numbers exact."""
-    return json.loads(text, parse_float=exact_number)
+    return _decode(text.decode("utf-8"))
 
 
 def load(
@@ -207,7 +212,10 @@ def load(
     if isinstance(source, Artifact):
         if not source.foreign:
             calls = HostCalls(source.builtins, own, effects, source.rego_version)
-            program = _program(machine, source, limits, cache)
+            try:
+                program = _program(machine, source, limits, cache)
+            except native.DoesNotFit:
+                program = _program(native.plain_machine(), source, limits, cache)
             ids = {name: i for i, name in enumerate(source.entrypoints)}
             return Policy(program, ids, calls)
         data = source.data
@@ -215,6 +223,8 @@ def load(
     elif not isinstance(source, bytes):
         bundle = read_bundle(Path(source))
         source, data = bundle.wasm, bundle.data
+    # Its memory comes from the embedder, which has no pool.
+    machine = machine if quick else native.plain_machine()
     foreign = ForeignProgram(machine, machine.compile(source), limits, data)
     return Policy(foreign, foreign.entrypoints, HostCalls(foreign.builtins, own, effects))
 
@@ -224,7 +234,11 @@ def precompile(artifact: Artifact, cache_dir: str | Path) -> Path:
     its entry; LoadError when the folder cannot be used."""
     machine = native.machine()
     cache = ModuleCache(Path(cache_dir))
-    _program(machine, artifact, Limits(), cache)
+    try:
+        _program(machine, artifact, Limits(), cache)
+    except native.DoesNotFit:
+        machine = native.plain_machine()
+        _program(machine, artifact, Limits(), cache)
     path = cache.path(_key(machine, artifact.wasm_owned))
     if not path.exists():
         raise LoadError(
