@@ -32,7 +32,7 @@ def printer(line: Callable[[str], object]) -> Callable[[list[Any]], bool]:
 def _texts(operand: Any) -> Iterator[str]:
     """A literal text is itself; everything else is the set of its values, empty when it is undefined."""
     if not isinstance(operand, RegoSet):
-        yield str(operand)
+        yield operand if isinstance(operand, str) else const_text(to_const(operand))
     elif not operand.items:
         yield _UNDEFINED
     else:
