@@ -27,7 +27,7 @@ _EMPTY = ir.Policy(ir.Static(), (ir.Plan("none", ()),), ())
 
 
 def document(value: object, *, large: int = LARGE) -> ir.Const | ir.ConstDocument:
-    """A base document as the planner takes it: any JSON value. TypeError for anything else."""
+    """A base document as the planner takes it: any JSON value. EngineError for anything else."""
     try:
         text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError, RecursionError):
@@ -37,8 +37,17 @@ def document(value: object, *, large: int = LARGE) -> ir.Const | ir.ConstDocumen
             TypeError,
             RecursionError,
         ):  # no JSON: `to_const` knows sets, and refuses the rest with a clear error
-            return to_const(value)
-    return to_const(value) if len(text) < large else ir.ConstDocument(text, _lay_out)
+            return _constant(value)
+    return _constant(value) if len(text) < large else ir.ConstDocument(text, _lay_out)
+
+
+def _constant(value: object) -> ir.Const:
+    try:
+        return to_const(value)
+    except RecursionError:
+        raise EngineError("the data cannot be used: it nests too deeply") from None
+    except TypeError as error:
+        raise EngineError(f"the data cannot be used: {error}") from None
 
 
 def _written(value: object) -> str:
@@ -53,13 +62,20 @@ def _written(value: object) -> str:
             return "[" + ",".join(map(_written, value)) + "]"
         case None | bool():
             return json.dumps(value)
-        case int():
-            return str(value)
-        case float() if isfinite(value):
-            return str(value)
-        case Decimal() if value.is_finite():
-            return str(value)
+        case int() | float() | Decimal():
+            return _digits(value)
     raise TypeError(type(value).__name__)
+
+
+def _digits(value: float | Decimal) -> str:
+    if isinstance(value, int):
+        try:
+            return int.__repr__(value)
+        except ValueError:  # more digits than Python writes for an int
+            return f"{Decimal(value):f}"
+    if not (value.is_finite() if isinstance(value, Decimal) else isfinite(value)):
+        raise TypeError(f"{value} is no number of a JSON document")
+    return str(value)
 
 
 def to_const(value: object) -> ir.Const:
@@ -68,7 +84,7 @@ def to_const(value: object) -> ir.Const:
         case None | bool() | str():
             return value
         case int() | float() | Decimal():
-            return ir.ConstNumber(str(value))
+            return ir.ConstNumber(_digits(value))
         case list() | tuple():
             return ir.ConstArray(tuple(map(to_const, value)))
         case RegoSet():
@@ -76,8 +92,14 @@ def to_const(value: object) -> ir.Const:
         case RegoObject():
             return ir.ConstObject(tuple((to_const(k), to_const(v)) for k, v in pairs(value)))
         case Mapping():
-            return ir.ConstObject(tuple((to_const(k), to_const(v)) for k, v in value.items()))
+            return ir.ConstObject(tuple((_name(k), to_const(v)) for k, v in value.items()))
     raise TypeError(f"{type(value).__name__} is no value of a JSON document")
+
+
+def _name(key: object) -> str:
+    if isinstance(key, str):
+        return key
+    raise TypeError("a key that is no string in a JSON document")
 
 
 @functools.cache

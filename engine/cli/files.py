@@ -135,7 +135,12 @@ def read_text(path: Path) -> str:
 def parse_json(text: str, name: str) -> Any:
     """JSON with exact numbers (int, WrittenNumber)."""
     try:
-        return json.loads(text, parse_float=WrittenNumber, parse_constant=_no_constant)
+        return json.loads(
+            text,
+            parse_float=WrittenNumber,
+            parse_int=_whole if len(text) > 4300 else None,
+            parse_constant=_no_constant,
+        )
     except json.JSONDecodeError as error:
         raise LoadProblem(f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
     except RecursionError:
@@ -144,6 +149,11 @@ def parse_json(text: str, name: str) -> Any:
         raise LoadProblem(f"{name}: a number is out of range: its exponent is too large") from None
     except ValueError as error:
         raise LoadProblem(f"{name}: not JSON that can be used: {error}") from None
+
+
+def _whole(text: str) -> int | WrittenNumber:
+    # Python refuses to convert longer ones, because that takes quadratic time.
+    return int(text) if len(text) <= 4300 else WrittenNumber(text)
 
 
 def _no_constant(name: str) -> Any:

@@ -17,8 +17,12 @@ class NumberText(str):
 
 
 def read_exact(text: bytes | str) -> Any:
-    """JSON whose fractions keep their text."""
-    return json.loads(text, parse_float=NumberText)
+    """JSON whose fractions keep their text, as do integers too long for Python."""
+    return json.loads(text, parse_float=NumberText, parse_int=_whole if len(text) > 4300 else None)
+
+
+def _whole(text: str) -> int | NumberText:
+    return int(text) if len(text) <= 4300 else NumberText(text)
 
 
 def dump(value: Any, indent: int | None = None) -> str:

@@ -130,25 +130,26 @@ def from_json(document: Mapping[str, _Json]) -> ir.Policy:
         static = document.get("static") or {}
         return ir.Policy(
             ir.Static(
-                strings=tuple(item["value"] for item in static.get("strings") or ()),
+                strings=tuple(_text(item["value"]) for item in static.get("strings") or ()),
                 builtins=tuple(
-                    ir.BuiltinDecl(item["name"]) for item in static.get("builtin_funcs") or ()
+                    ir.BuiltinDecl(_text(item["name"]))
+                    for item in static.get("builtin_funcs") or ()
                 ),
-                files=tuple(item["value"] for item in static.get("files") or ()),
+                files=tuple(_text(item["value"]) for item in static.get("files") or ()),
                 consts=tuple(const_from_json(c) for c in static.get(PREFIX + "consts") or ()),
             ),
             tuple(
-                ir.Plan(item["name"], _Reader().blocks(item["blocks"]))
+                ir.Plan(_text(item["name"]), _Reader().blocks(item["blocks"]))
                 for item in (document.get("plans") or {}).get("plans") or ()
             ),
             tuple(
                 ir.Func(
-                    item["name"],
-                    tuple(item["params"]),
-                    item["return"],
+                    _text(item["name"]),
+                    tuple(_whole(param) for param in item["params"]),
+                    _whole(item["return"]),
                     _Reader().blocks(item["blocks"]),
-                    tuple(item.get("path") or ()),
-                    item.get(PREFIX + "conflict", _CONFLICT),
+                    tuple(_text(step) for step in item.get("path") or ()),
+                    _text(item.get(PREFIX + "conflict", _CONFLICT)),
                 )
                 for item in (document.get("funcs") or {}).get("funcs") or ()
             ),
@@ -156,6 +157,8 @@ def from_json(document: Mapping[str, _Json]) -> ir.Policy:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise PlanFormatError(f"not a plan: {error!r}") from error
+    except RecursionError:
+        raise PlanFormatError("not a plan: its blocks nest too deeply") from None
 
 
 _CONFLICT: Final = "complete rules must not produce multiple outputs"
@@ -201,7 +204,7 @@ class _Reader:
         if kind is None:
             raise PlanFormatError(f"unknown statement {item['type']!r}")
         body = item["stmt"]
-        place = ir.Place(body.get("file", 0), body.get("row", 0), body.get("col", 0))
+        place = ir.Place(*(_whole(body.get(name, 0)) for name in ("file", "row", "col")))
         wrap = kind is ir.ScanStmt and not last
         if wrap:
             self._real.append(False)

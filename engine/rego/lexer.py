@@ -335,7 +335,9 @@ def _number_problem(text: str) -> str:
         if not digits:
             return ""
         # Too long an exponent is not converted: its length alone says that it is too large.
-        power = int(exponent) if len(exponent) < 9 else (-1 if exponent[0] == "-" else 1) * 10**8
+        power = (
+            int(exponent or "0") if len(exponent) < 9 else (-1 if exponent[0] == "-" else 1) * 10**8
+        )
         bits = (power - len(fraction) + len(digits)) * 3.3219281
         return "number too big" if abs(bits) > _MAX_EXPONENT else ""
     if re.fullmatch(r"0[0-9]+(?:\.[0-9]+)?", text):

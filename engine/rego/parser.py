@@ -23,7 +23,7 @@ from cupcake.engine.rego.lexer import (
     tokenize,
 )
 from cupcake.engine.rego.rule_parser import RuleParser
-from cupcake.engine.rego.token_reader import Failure, value_name
+from cupcake.engine.rego.token_reader import MAX_PATH, Failure, value_name
 
 RegoVersion: TypeAlias = Literal["v1", "v0"]
 
@@ -268,6 +268,8 @@ class _Parser(RuleParser):
             term = self.suffixes(term, at)
         if isinstance(term, ast.Var):
             return ast.Ref((term,), term.loc)
+        if isinstance(term, ast.Ref) and len(term.terms) > MAX_PATH:
+            raise self.fail(f"{what} path is too long: at most {MAX_PATH} steps are allowed", at)
         if not isinstance(term, ast.Ref) or not isinstance(term.terms[0], ast.Var):
             raise self.fail(f"unexpected {value_name(term)} token: expecting var", at)
         for operand in term.terms[1:]:

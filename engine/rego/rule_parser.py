@@ -21,7 +21,7 @@ from cupcake.engine.rego.lexer import (
 )
 from cupcake.engine.rego.logical_parser import LogicalParser
 from cupcake.engine.rego.term_parser import OPERATORS
-from cupcake.engine.rego.token_reader import MAX_DEPTH, Failure, keyword_hint, value_name
+from cupcake.engine.rego.token_reader import MAX_DEPTH, MAX_PATH, Failure, keyword_hint, value_name
 
 
 class RuleParser(LogicalParser):
@@ -79,6 +79,9 @@ class RuleParser(LogicalParser):
         if self.kinds[self.pos] not in (".", "[", "("):
             return ast.Ref((var,), var.loc), None
         term = self.suffixes(var, start)
+        ref = term.operator if isinstance(term, ast.Call) else term
+        if isinstance(ref, ast.Ref) and len(ref.terms) > MAX_PATH:
+            raise self.fail(f"rule name is too long: at most {MAX_PATH} steps are allowed", start)
         if isinstance(term, ast.Call):
             head = term.operator.terms[0]
             if not isinstance(head, ast.Var):

@@ -19,6 +19,7 @@ from cupcake.engine.rego.lexer import (
 )
 
 MAX_DEPTH: Final = 250
+MAX_PATH: Final = 100  # steps of a package's or rule's name: each is a level of the document
 
 # What messages call a token.
 _TOKEN_NAMES: Final = {

@@ -15,10 +15,37 @@ from cupcake.engine.rego import ast
 NOTHING: Final = ty.Any((ty.Any(),))
 
 _MAX_UNION: Final = 8
+MAX_PARTS: Final = 10_000
 
 
 def is_any(t: ty.Type) -> bool:
     return isinstance(t, ty.Any) and not t.of
+
+
+def bounded(t: ty.Type) -> ty.Type:
+    """The type, or `any` when it has more than MAX_PARTS parts. Parts may be shared: `y := [x, x]; z := [y, y] ...` doubles them
+    with every statement, and who compares or hashes such a type would walk all of them."""
+    if isinstance(t, ty.Scalar):
+        return t
+    left: list[ty.Type] = [t]
+    for _ in range(MAX_PARTS):
+        if not left:
+            return t
+        match left.pop():
+            case ty.Any(of):
+                left += of
+            case ty.ArrayOf(static, rest):
+                left += static
+                if rest is not None:
+                    left.append(rest)
+            case ty.SetOf(element_type):
+                left.append(element_type)
+            case ty.ObjectOf(static_pairs, key, value):
+                left += [v for _, v in static_pairs]
+                left += [x for x in (key, value) if x is not None]
+            case _:
+                pass
+    return ty.ANY
 
 
 def union(kinds: Iterable[ty.Type]) -> ty.Type:

@@ -17,6 +17,7 @@ from cupcake.engine.rego.resolve import Problems, Signatures, dotted
 from cupcake.engine.rego.rewrite import TYPE_ERROR
 from cupcake.engine.rego.type_rules import (
     NOTHING,
+    bounded,
     have_text,
     keys_of,
     may_equal,
@@ -99,10 +100,11 @@ class TypeChecker:
             value: ty.Type = ty.SetOf(self.term(head.key, env))
         else:
             value = ty.BOOLEAN if head.value is None else self.term(head.value, env)
+        value = bounded(value)
         if is_whole(group, rule):
             return value
         for key in reversed(operands):
-            value = ty.ObjectOf((), key, value)
+            value = ty.ObjectOf((), bounded(key), value)
         return value
 
     # -- statements ----------------------------------------------------------------------------
@@ -201,7 +203,7 @@ class TypeChecker:
         """Variables of a pattern take the types of what they are matched with."""
         if isinstance(pattern, ast.Var):
             if pattern.name not in env:
-                env[pattern.name] = value
+                env[pattern.name] = bounded(value)
         elif isinstance(pattern, ast.Array):
             for i, item in enumerate(pattern.items):
                 part = select(value, ast.Number(str(i)), ty.NUMBER)

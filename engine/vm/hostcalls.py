@@ -13,7 +13,7 @@ from cupcake.engine.builtins.effects import Effects, Outcome, Record, Recorder
 from cupcake.engine.builtins.gate import Gate, Gated
 from cupcake.engine.builtins.values import BuiltinError
 from cupcake.engine.errors import EvaluationError, LoadError
-from cupcake.engine.vm.text import dump_value, parse_value
+from cupcake.engine.vm.text import ValueTextError, dump_value, parse_value
 
 HostFunction: TypeAlias = Callable[..., object]
 
@@ -130,6 +130,8 @@ class HostSession:
                 return Outcome(None, "undefined")
             code = "eval_type_error" if e.kind == "type" else "eval_builtin_error"
             return Outcome(None, code, e.message)
+        except ValueTextError as e:  # an operand that Python cannot hold
+            return Outcome(None, "eval_builtin_error", f"{name}: {e}")
         except EvaluationError as e:
             return Outcome(None, e.code, e.message, fatal=True)
         except Exception as e:

@@ -21,7 +21,13 @@ from cupcake.engine.vm.cache import ModuleCache
 from cupcake.engine.vm.foreign import ForeignProgram
 from cupcake.engine.vm.hostcalls import HostCalls, HostFunction, HostSession
 from cupcake.engine.vm.limits import Limits
-from cupcake.engine.vm.text import dump_value
+from cupcake.engine.vm.text import (
+    MAX_DIGITS,
+    ValueTextError,
+    decimal_number,
+    dump_value,
+    whole_number,
+)
 
 STRICT = 1
 _VALUE_TEXT = 2
@@ -177,18 +183,25 @@ def input_text(value: object) -> tuple[bytes, int]:
 def exact_number(text: str) -> float | Decimal:
     """A JSON number with a fraction or an exponent: a float when that is the same number, else a Decimal."""
     number = float(text)
-    exact = Decimal(text)
+    exact = decimal_number(text)
     return number if Decimal(repr(number)) == exact else exact
 
 
 # Made once: `json.dumps` and `json.loads` with arguments make theirs for each call.
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _decode = json.JSONDecoder(parse_float=exact_number).decode
+_decode_long = json.JSONDecoder(parse_float=exact_number, parse_int=whole_number).decode
 
 
 def loads(text: bytes) -> Any:
-    """JSON text of a result, numbers exact."""
-    return _decode(text.decode("utf-8"))
+    """JSON text of a result, numbers exact (integers of more than 4,300 digits as Decimal). EvaluationError for what
+    Python cannot hold."""
+    try:
+        return (_decode if len(text) <= MAX_DIGITS else _decode_long)(text.decode("utf-8"))
+    except ValueTextError as e:
+        raise EvaluationError("eval_input_error", f"the result cannot be given: {e}") from None
+    except RecursionError:
+        raise EvaluationError("eval_limit_depth", "the result nests too deeply") from None
 
 
 def load(

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from json import JSONDecodeError
 from json.decoder import scanstring  # type: ignore[attr-defined]
 
 from cupcake.engine.builtins.values import RegoObject, RegoSet, Value, pairs, rego_object, rego_set
 
 MAX_DEPTH = 600
+MAX_DIGITS = 4300
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 _WORDS: tuple[tuple[str, bool | None], ...] = (("null", None), ("true", True), ("false", False))
@@ -24,11 +26,30 @@ class ValueTextError(ValueError):
     """The text is no Rego value; says where."""
 
 
+def whole_number(text: str) -> int | Decimal:
+    """An integer in digits. One that is longer than Python likes to convert (quadratic time) is a Decimal."""
+    return int(text) if len(text) <= MAX_DIGITS else Decimal(text)
+
+
+def decimal_number(text: str) -> Decimal:
+    """A number with a fraction or an exponent; ValueTextError when its exponent has more than 18 digits."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueTextError(f"the number {text[:40]} is out of range") from None
+
+
+def _no_number(word: str) -> Value:
+    raise ValueTextError(f"{word} is no number of Rego")
+
+
 def parse_value(text: str) -> Value:
     """Value of a text. Numbers become int or Decimal, sets RegoSet, objects with other keys than strings RegoObject."""
     try:
         # Most texts are plain JSON, and the C parser is far faster than the one below.
-        return json.loads(text, parse_float=Decimal)  # type: ignore[no-any-return]
+        return json.loads(  # type: ignore[no-any-return]
+            text, parse_float=decimal_number, parse_int=_int(text), parse_constant=_no_number
+        )
     except (JSONDecodeError, RecursionError):
         reader = _Reader(text)
         try:
@@ -39,6 +60,11 @@ def parse_value(text: str) -> Value:
         if reader.at != len(text):
             raise reader.error("text behind the value") from None
         return value
+
+
+def _int(text: str) -> Callable[[str], int | Decimal] | None:
+    # A function of Python's own for every integer costs; only a long text can hold a long one.
+    return whole_number if len(text) > MAX_DIGITS else None
 
 
 class _Reader:
@@ -83,7 +109,7 @@ class _Reader:
         if match is None:
             raise self.error("expected a value")
         self.at = match.end()
-        return Decimal(match[0]) if match[1] or match[2] else int(match[0])
+        return decimal_number(match[0]) if match[1] or match[2] else whole_number(match[0])
 
     def string(self) -> str:
         try:
@@ -152,7 +178,7 @@ def _dump(value: object, out: object) -> None:
         case str():
             write(json.dumps(value))
         case int():
-            write(int.__repr__(value))
+            write(_whole(value))
         case float() | Decimal():
             write(_number(value))
         case list() | tuple():
@@ -175,6 +201,13 @@ def _dump(value: object, out: object) -> None:
             write("}")
         case _:
             raise TypeError(f"{type(value).__name__} is not a value of Rego")
+
+
+def _whole(value: int) -> str:
+    try:
+        return int.__repr__(value)
+    except ValueError:  # more digits than Python writes for an int
+        return f"{Decimal(value):f}"
 
 
 def _number(value: float | Decimal) -> str:
