@@ -83,6 +83,13 @@ def one_line(value: Value) -> str:
     return "".join(_json_parts(value, "", None))
 
 
+def spaced_line(value: Value) -> str:
+    """As `one_line`, with a blank behind each comma and colon."""
+    return "".join(
+        part + " " if part in (",", ":") else part for part in _json_parts(value, "", None)
+    )
+
+
 def _marshal_with_options(value: Value, options: Value) -> Value:
     name = "json.marshal_with_options"
     prefix, indent, pretty, explicit = "", "\t", False, False

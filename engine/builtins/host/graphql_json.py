@@ -38,6 +38,20 @@ class ShapeError(ValueError):
 # ---- nodes to JSON ----
 
 
+def as_before_v1(shown: Json) -> Json:
+    """The form that OPA showed before 1.0."""
+    return {k: _before_v1(v) for k, v in shown.items() if k != "ExpectedTypeHasDefault"}
+
+
+def _before_v1(value: Value) -> Value:
+    match value:
+        case dict():
+            return dict(as_before_v1(value))
+        case list():
+            return [_before_v1(item) for item in value]
+    return value
+
+
 def _json(**members: Value) -> Json:
     """An object without the members that hold nothing."""
     return {k: v for k, v in members.items() if v is not None and v not in ([], {})}

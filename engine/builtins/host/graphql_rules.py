@@ -24,9 +24,11 @@ from graphql import (
 from graphql.language import ast
 from graphql.validation.validate import validate_sdl
 
+from cupcake.engine.builtins.gate import Gate
 from cupcake.engine.builtins.host.graphql_json import (
     Json,
     ShapeError,
+    as_before_v1,
     as_definition,
     query_from_json,
     query_to_json,
@@ -148,9 +150,11 @@ def _document(name: str, at: int, value: Value, *, schema: bool) -> ast.Document
 # ---- validity ----
 
 
-def _schema(name: str, document: ast.DocumentNode) -> GraphQLSchema:
+def _schema(gate: Gate, name: str, document: ast.DocumentNode) -> GraphQLSchema:
     """The schema of a valid document; BuiltinError with the first thing that is wrong."""
     document = _completed(name, document)
+    if gate.rego_version == "v0":  # the library of that time did not look at these
+        document = _without_schema_directives(document)
     errors = validate_sdl(document)
     if not errors:
         try:
@@ -162,6 +166,17 @@ def _schema(name: str, document: ast.DocumentNode) -> GraphQLSchema:
         raise failed(name, _schema_problem(errors[0].message))
     # A schema without queries is fine for OPA; so `validate` must not ask again.
     return build_ast_schema(document, assume_valid=True, assume_valid_sdl=True)
+
+
+def _without_schema_directives(document: ast.DocumentNode) -> ast.DocumentNode:
+    definitions: list[ast.DefinitionNode] = []
+    for node in document.definitions:
+        if not isinstance(node, ast.SchemaExtensionNode):
+            definitions.append(node)
+        elif node.operation_types:
+            types = node.operation_types
+            definitions.append(ast.SchemaExtensionNode(directives=(), operation_types=types))
+    return ast.DocumentNode(definitions=tuple(definitions))
 
 
 def _schema_problem(message: str) -> str:
@@ -221,61 +236,67 @@ def _count_fields(nodes: Any, names: Counter[str]) -> None:
             pending += selection_set.selections
 
 
-def _judged(name: str, query: Value, schema: Value) -> tuple[Json, Json]:
+def _shown(gate: Gate, document: Json) -> Json:
+    return document if gate.rego_version == "v1" else as_before_v1(document)
+
+
+def _judged(gate: Gate, name: str, query: Value, schema: Value) -> tuple[Json, Json]:
     """Both documents as JSON if all is valid."""
     with _bounded(name):
         query_document = _document(name, 1, query, schema=False)
         schema_document = _document(name, 2, schema, schema=True)
-        shown = query_to_json(query_document), schema_to_json(schema_document)
-        _check_query(name, _schema(name, schema_document), query_document)
-        return shown
+        _check_query(name, _schema(gate, name, schema_document), query_document)
+        documents = query_to_json(query_document), schema_to_json(schema_document)
+        return _shown(gate, documents[0]), _shown(gate, documents[1])
 
 
 # ---- the builtins ----
 
 
-def _parse(query: Value, schema: Value) -> Value:
-    return list(_judged("graphql.parse", query, schema))
+def _parse(gate: Gate, query: Value, schema: Value) -> Value:
+    return list(_judged(gate, "graphql.parse", query, schema))
 
 
-def _parse_and_verify(query: Value, schema: Value) -> Value:
+def _parse_and_verify(gate: Gate, query: Value, schema: Value) -> Value:
     try:
-        return [True, *_judged("graphql.parse_and_verify", query, schema)]
+        return [True, *_judged(gate, "graphql.parse_and_verify", query, schema)]
     except BuiltinError:
         return [False, {}, {}]
 
 
-def _is_valid(query: Value, schema: Value) -> Value:
+def _is_valid(gate: Gate, query: Value, schema: Value) -> Value:
     try:
-        _judged("graphql.is_valid", query, schema)
+        _judged(gate, "graphql.is_valid", query, schema)
     except BuiltinError:
         return False
     return True
 
 
-def _schema_is_valid(schema: Value) -> Value:
+def _schema_is_valid(gate: Gate, schema: Value) -> Value:
     name = "graphql.schema_is_valid"
     try:
         with _bounded(name):
-            _schema(name, _document(name, 1, schema, schema=True))
+            _schema(gate, name, _document(name, 1, schema, schema=True))
     except BuiltinError:
         return False
     return True
 
 
-def _parse_query(query: Value) -> Value:
+def _parse_query(gate: Gate, query: Value) -> Value:
     name = "graphql.parse_query"
     with _bounded(name):
-        return query_to_json(_parsed(name, string(name, 1, query), schema=False))
+        document = _parsed(name, string(name, 1, query), schema=False)
+        return _shown(gate, query_to_json(document))
 
 
-def _parse_schema(schema: Value) -> Value:
+def _parse_schema(gate: Gate, schema: Value) -> Value:
     name = "graphql.parse_schema"
     with _bounded(name):
-        return schema_to_json(_parsed(name, string(name, 1, schema), schema=True))
+        document = _parsed(name, string(name, 1, schema), schema=True)
+        return _shown(gate, schema_to_json(document))
 
 
-FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (
+GATED: tuple[tuple[str, Callable[..., Value]], ...] = (
     ("graphql.is_valid", _is_valid),
     ("graphql.parse", _parse),
     ("graphql.parse_and_verify", _parse_and_verify),

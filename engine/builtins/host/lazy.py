@@ -57,7 +57,22 @@ SERVED: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 # Of these, the ones that take the evaluation's gate.
-_GATED = frozenset({"http.send", "io.jwt.decode_verify", "net.lookup_ip_addr"})
+_GATED = frozenset(
+    {
+        "graphql.is_valid",
+        "graphql.parse",
+        "graphql.parse_and_verify",
+        "graphql.parse_query",
+        "graphql.parse_schema",
+        "graphql.schema_is_valid",
+        "http.send",
+        "io.jwt.decode_verify",
+        "io.jwt.encode_sign",
+        "io.jwt.encode_sign_raw",
+        "net.lookup_ip_addr",
+        "rego.parse_module",
+    }
+)
 
 
 def _late(module: str, name: str) -> Callable[..., Any] | Gated:

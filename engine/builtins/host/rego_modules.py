@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cupcake.engine.builtins.gate import Gate
 from cupcake.engine.builtins.host.operands import failed, string
 from cupcake.engine.builtins.values import Value
 from cupcake.engine.errors import CompileErrors
@@ -14,11 +15,13 @@ from cupcake.engine.rego.ast_json import module_to_json
 from cupcake.engine.rego.parser import parse_module
 
 
-def _parse_module(filename: Value, rego: Value) -> Value:
+def _parse_module(gate: Gate, filename: Value, rego: Value) -> Value:
     name = "rego.parse_module"
     file, text = string(name, 1, filename), string(name, 2, rego)
     try:
-        shown: Value = module_to_json(parse_module(text, file), text)
+        shown: Value = module_to_json(
+            parse_module(text, file, rego_version="v0" if gate.rego_version == "v0" else "v1"), text
+        )
     except CompileErrors as error:
         raise failed(name, str(error)) from None
     except RecursionError:
@@ -26,4 +29,4 @@ def _parse_module(filename: Value, rego: Value) -> Value:
     return shown
 
 
-FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (("rego.parse_module", _parse_module),)
+GATED: tuple[tuple[str, Callable[..., Value]], ...] = (("rego.parse_module", _parse_module),)

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
 from cupcake.engine.builtins.gate import Gate
-from cupcake.engine.builtins.host.documents import one_line
+from cupcake.engine.builtins.host.documents import one_line, spaced_line
 from cupcake.engine.builtins.host.keys import (
     Key,
     KeyTextError,
@@ -295,19 +295,22 @@ def _decode_verify(gate: Gate, token: Value, options: Value) -> Value:
 # ---- encode_sign ----
 
 
-def _encode_sign(headers: Value, payload: Value, key: Value) -> Value:
+def _encode_sign(gate: Gate, headers: Value, payload: Value, key: Value) -> Value:
     name = "io.jwt.encode_sign"
-    texts = [one_line(mapping(name, at, v)) for at, v in enumerate((headers, payload, key), 1)]
-    return _signed(name, *texts)
+    write = spaced_line if gate.rego_version == "v0" else one_line
+    texts = [write(mapping(name, at, v)) for at, v in enumerate((headers, payload, key), 1)]
+    return _signed(gate, name, *texts)
 
 
-def _encode_sign_raw(headers: Value, payload: Value, key: Value) -> Value:
+def _encode_sign_raw(gate: Gate, headers: Value, payload: Value, key: Value) -> Value:
     name = "io.jwt.encode_sign_raw"
     jwk = string(name, 3, key)
-    return _signed(name, string(name, 1, headers), string(name, 2, payload), jwk)
+    return _signed(gate, name, string(name, 1, headers), string(name, 2, payload), jwk)
 
 
-def _signed(name: str, headers: str, payload: str, jwk: str) -> str:
+def _signed(gate: Gate, name: str, headers: str, payload: str, jwk: str) -> str:
+    if gate.rego_version == "v0":
+        _check_header_as_before_v1(name, headers)
     try:
         key = next(iter(jwk_keys(jwk)), None)
     except ValueError as error:
@@ -337,6 +340,21 @@ def _signed(name: str, headers: str, payload: str, jwk: str) -> str:
     return f"{data}.{_base64url(signature)}"
 
 
+def _check_header_as_before_v1(name: str, text: str) -> None:
+    """The words that OPA had before 1.0."""
+    if not text.strip():
+        raise failed(name, "unexpected end of JSON input")
+    try:
+        header = json_value(text)
+    except ValueError as error:
+        raise failed(name, f"invalid character in the header: {error}") from None
+    if not isinstance(header, dict) or "alg" not in header:
+        raise failed(name, "unsupported signature algorithm: ")
+    alg = header["alg"]
+    if not isinstance(alg, str) or _algorithm(alg) is None:
+        raise failed(name, "unknown signature algorithm")
+
+
 def _header_to_sign(name: str, text: str) -> dict[str, Value]:
     if not text:
         message = "missing or invalid 'alg' header: cannot parse JSON: cannot parse empty string"
@@ -363,8 +381,10 @@ FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (
             "EdDSA",
         )
     ),
+)
+
+GATED: tuple[tuple[str, Callable[..., Value]], ...] = (
+    ("io.jwt.decode_verify", _decode_verify),
     ("io.jwt.encode_sign", _encode_sign),
     ("io.jwt.encode_sign_raw", _encode_sign_raw),
 )
-
-GATED: tuple[tuple[str, Callable[..., Value]], ...] = (("io.jwt.decode_verify", _decode_verify),)
