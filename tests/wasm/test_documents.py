@@ -88,9 +88,21 @@ def test_exact_numbers_keep_their_digits() -> None:
     assert query("x := data.d.n", data=data) == [{"x": numbers}]
 
 
-def test_a_document_that_is_nested_too_deeply_is_named() -> None:
+def test_a_document_may_be_as_deep_as_any_json() -> None:
+    policy = load(
+        compile_policy({"p.rego": "package p\nq := count(data.d)"}, {"d": nested(510)}, ["p/q"])
+    )
+    assert policy.evaluate("p/q") == 1
+
+
+def nested(levels: int) -> Any:
     deep: Any = "x" * LARGE
-    for _ in range(600):
-        deep = [deep]
+    for level in range(levels):
+        deep = [deep] if level % 2 else {"k": deep}
+    return deep
+
+
+def test_a_document_that_is_nested_too_deeply_is_named() -> None:
+    deep = nested(600)
     with pytest.raises(CodegenError, match=r"base document .* nested more than 512 levels"):
         compile_policy({"p.rego": "package p\nq := 1"}, {"d": deep}, ["p/q"])
