@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from cupcake.engine.plan import ir
+from cupcake.engine.plan import front, ir
 from cupcake.engine.plan.bodies import TRUE, BodyPlanner
 from cupcake.engine.plan.constants import constant, is_constant, key_constant
 from cupcake.engine.plan.emitter import PlanError
 from cupcake.engine.plan.index import Piece, indexed_blocks
-from cupcake.engine.plan.rule_tree import Group, Node
+from cupcake.engine.plan.rule_tree import Group, Node, key_of
 from cupcake.engine.plan.terms import DATA, INPUT
 from cupcake.engine.rego import ast
 
@@ -18,6 +18,7 @@ FUNCTION_OUTPUTS = "functions must not produce multiple outputs for same inputs"
 UNIQUE_KEYS = "object keys must be unique"
 
 _TRUE_TERM = ast.Boolean(True)
+_DATA = ast.Var("data")
 
 
 def chain(rule: ast.Rule) -> list[ast.Rule]:
@@ -99,8 +100,8 @@ class GroupPlanner(BodyPlanner):
     def rule_body(self, rule: ast.Rule) -> None:
         """The body of a rule; collections of verbs are called instead of walked."""
         collections = self.unit.collections(self.scope, rule)
-        for position, expr in enumerate(rule.body):
-            collection = collections.get(position)
+        for position, expr in front.in_order(rule, rule.head.args or (), self._is_base):
+            collection = None if position is None else collections.get(position)
             if collection is not None and self.unbound(collection.var):
                 verb = self.static_key(collection.verb)
                 if isinstance(verb, str):
@@ -110,6 +111,15 @@ class GroupPlanner(BodyPlanner):
                         self.bind(collection.var, self.call(func, (INPUT, DATA)))
                         continue
             self.expr(expr)
+
+    def _is_base(self, ref: ast.Ref) -> bool:
+        """Whether a ground ref leads to a document that no rule makes."""
+        node: Node | None = self.unit.root if ref.terms[0] == _DATA else None
+        for term in ref.terms[1:]:
+            if node is None or node.is_document:
+                break
+            node = None if (key := key_of(term)) is None else node.children.get(key)
+        return node is None
 
     def _start(self, rule: ast.Rule) -> int:
         self.at(rule.loc)

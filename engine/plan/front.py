@@ -1,0 +1,176 @@
+"""What of a rule is asked first. OPA's rule index looks at a rule before it is evaluated: references to documents must
+be defined, and equal what they are compared with. A rule that it rules out is not evaluated, so nothing in it fails.
+
+Here such guards go in front of the first expression that may fail. They are necessary conditions, so that nothing else
+changes. This file only reads the checked AST.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from cupcake.engine.plan.constants import constant, is_constant
+from cupcake.engine.plan.rule_tree import key_of
+from cupcake.engine.rego import ast
+
+# Calls that yield a value or are undefined, whatever their operands are.
+_SURE: Final = frozenset({"equal", "neq", "lt", "lte", "gt", "gte", "internal.member_2"})
+_CLOSURES: Final = (ast.ArrayComprehension, ast.SetComprehension, ast.ObjectComprehension)
+
+#: The position of an expression in the rule's body, None for one that is not in it.
+Placed = tuple[int | None, ast.Expr]
+
+
+def in_order(
+    rule: ast.Rule, bound: Sequence[ast.Term], is_base: Callable[[ast.Ref], bool]
+) -> list[Placed]:
+    """The body of `rule`, guards first where it matters. `bound`: patterns whose variables have values before it;
+    `is_base`: whether a ground ref leads to a document that no rule makes."""
+    body = list(enumerate(rule.body))
+    reader = _Reader(is_base)
+    first = next((i for i, expr in body if reader.may_fail(expr)), len(body))
+    if first == len(body) and sum(reader.risks(term) for term in _head(rule)) < 2:
+        return list(body)
+    known = {
+        name for node in (*bound, *(e.kind for e in rule.body[:first])) for name in _vars(node)
+    }
+    seen = {ref for _, expr in body[:first] for ref in reader.needs(expr)}
+    moved: list[Placed] = []
+    kept: list[Placed] = []
+    for position, expr in body[first:]:
+        if position > first and reader.is_guard(expr, known):
+            moved.append((position, expr))
+            known.update(_vars(expr.kind))
+            seen.update(reader.needs(expr))
+            continue
+        kept.append((position, expr))
+        # The operands of a lone call are asked for before it anyway.
+        if position > first or reader.risks(expr.kind) > 1:
+            moved += reader.checks(expr.loc, reader.needs(expr), seen)
+    for term in _head(rule):
+        moved += reader.checks(rule.loc, reader.refs(term), seen)
+    return [*body[:first], *moved, *kept]
+
+
+def _head(rule: ast.Rule) -> Iterator[ast.Term]:
+    yield from rule.head.ref.terms[1:]
+    for term in (rule.head.key, rule.head.value):
+        if term is not None:
+            yield term
+
+
+@dataclass(slots=True)
+class _Reader:
+    is_base: Callable[[ast.Ref], bool]
+    made: int = field(default=0)
+
+    def risks(self, node: object) -> int:
+        """How many parts of a node may fail: calls, closures, documents that rules make."""
+        match node:
+            case ast.Call(args=args) if _is_sure(node):
+                return sum(map(self.risks, args))
+            case ast.Call(_, args):
+                return 1 + sum(map(self.risks, args))
+            case ast.Ref((ast.Var("data"), *rest)) if not self.is_base(node):
+                return 1 + sum(map(self.risks, rest))
+            case ast.Every() | ast.Block() | ast.TemplateString():
+                return 1
+        return 1 if isinstance(node, _CLOSURES) else sum(map(self.risks, _parts(node)))
+
+    def may_fail(self, expr: ast.Expr) -> bool:
+        return bool(expr.withs) or self.risks(expr.kind) > 0
+
+    def needs(self, expr: ast.Expr) -> Iterator[ast.Ref]:
+        """References to documents that an expression only holds for when they are defined."""
+        if not expr.negated and not expr.withs:
+            yield from self.refs(
+                expr.kind.domain if isinstance(expr.kind, ast.Every) else expr.kind
+            )
+
+    def refs(self, node: object) -> Iterator[ast.Ref]:
+        if isinstance(node, ast.Ref) and node.terms[0] in (ast.Var("input"), ast.Var("data")):
+            if len(node.terms) > 1 and all(key_of(t) is not None for t in node.terms[1:]):
+                if self.is_base(node):
+                    yield node
+                return
+        elif isinstance(node, (*_CLOSURES, ast.Every, ast.Block, ast.TemplateString)):
+            return
+        for part in _parts(node):
+            yield from self.refs(part)
+
+    def checks(
+        self, loc: ast.Location, refs: Iterator[ast.Ref], seen: set[ast.Ref]
+    ) -> list[Placed]:
+        """Expressions that hold when the refs that were not seen before are defined."""
+        made: list[Placed] = []
+        for ref in refs:
+            if ref not in seen:
+                seen.add(ref)
+                var = ast.Var(f"$defined{self.made}")
+                self.made += 1
+                made.append((None, ast.Expr(ast.Unify(var, ref), loc=loc)))
+        return made
+
+    def is_guard(self, expr: ast.Expr, known: set[str]) -> bool:
+        """Whether an expression asks only for documents, constants and variables that have values, or names one of these."""
+        if expr.negated or expr.withs:
+            return False
+        match expr.kind:
+            case ast.Ref():
+                return self._is_known(expr.kind, known)
+            case ast.Unify(lhs, rhs):
+                pair = (lhs, rhs)
+            case ast.Call(ast.Ref((ast.Var("equal"),)), (lhs, rhs)):
+                return self._is_known(lhs, known) and self._is_known(rhs, known)
+            case ast.Call(
+                ast.Ref((ast.Var("internal"), ast.String("member_2"))), (member, collection)
+            ):
+                return self._is_known(member, known) and is_constant(constant(collection))
+            case _:
+                return False
+        if all(self._is_known(side, known) for side in pair):
+            return True
+        return any(
+            isinstance(var, ast.Var) and self._is_known(side, known)
+            for var, side in (pair, pair[::-1])
+        )
+
+    def _is_known(self, term: ast.Term, known: set[str]) -> bool:
+        match term:
+            case ast.Var(name):
+                return name in known
+            case ast.Ref():
+                return any(True for _ in self.refs(term)) and self.risks(term) == 0
+            case _:
+                return is_constant(constant(term))
+
+
+def _is_sure(call: ast.Call) -> bool:
+    name = ".".join(getattr(term, "name", None) or term.value for term in call.operator.terms)
+    return name in _SURE or name.startswith("is_")
+
+
+def _parts(node: object) -> tuple[Any, ...]:
+    match node:
+        case ast.Unify(lhs, rhs):
+            return (lhs, rhs)
+        case ast.Ref(terms):
+            return terms[1:] if isinstance(terms[0], ast.Var) else terms
+        case ast.Call(_, args):
+            return args
+        case ast.Array(items) | ast.Set(items):
+            return items
+        case ast.Object(pairs):
+            return tuple(term for pair in pairs for term in pair)
+        case _:
+            return ()
+
+
+def _vars(node: object) -> Iterator[str]:
+    """The variables that a node holds outside of closures."""
+    if isinstance(node, ast.Var):
+        yield node.name
+    for part in _parts(node):
+        yield from _vars(part)
