@@ -1,6 +1,6 @@
 """Watching policy folders: events are hints, the hash of the tree is the truth, two equal reads make a change.
 
-The only importer of watchfiles. It reads and hashes files in threads of its own and posts (name, digest or None);
+Of the daemon, the only importer of watchfiles. It reads and hashes files in threads of its own and posts (name, digest or None);
 it builds nothing and decides nothing.
 """
 

@@ -9,15 +9,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cupcake.engine.cli.options import DONE, UsageError, load_given, version_of
+from cupcake.engine.cli.options import (
+    DONE,
+    Parser,
+    UsageError,
+    allowed_builtins,
+    common,
+    compiling,
+    ignoring,
+    load_given,
+    switch,
+    version_of,
+)
 
 
-def add(commands: Any, common: argparse.ArgumentParser) -> None:
+def add(commands: Any, help: str) -> Parser:
     """Adds the command."""
-    parser = commands.add_parser(
+    parser: Parser = commands.add_parser(
         "build",
-        parents=[common],
-        help="compile to an OPA bundle or a .wasm module",
+        parents=[common(), ignoring(), compiling()],
+        help=help,
         description="Compile policies and data. The output is reproducible: equal input, equal bytes.",
         epilog="Exit codes: 0 done, 1 errors, 2 wrong usage.",
     )
@@ -29,9 +40,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         default=[],
         help="rule to evaluate, a/b/c; may be repeated",
     )
-    parser.add_argument(
-        "-b", "--bundle", action="store_true", help="read each PATH as a bundle's file or folder"
-    )
+    switch(parser, "-b", "--bundle", help="read each PATH as a bundle's file or folder")
     parser.add_argument(
         "-t",
         "--target",
@@ -54,7 +63,8 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         metavar="LEVEL",
         help="accepted for `opa`'s sake: the compiler always optimizes",
     )
-    parser.add_argument("-S", "--strict", action="store_true", help="strict mode of the compiler")
+    switch(parser, "-S", "--strict", help="strict mode of the compiler")
+    return parser
 
 
 def run(options: argparse.Namespace) -> int:
@@ -71,7 +81,13 @@ def run(options: argparse.Namespace) -> int:
     output = Path(options.output)
     loaded = load_given(options)
     version = version_of(options)
-    policy = planned(loaded, options.entrypoint, version, strict=options.strict)
+    policy = planned(
+        loaded,
+        options.entrypoint,
+        version,
+        strict=options.strict,
+        allowed=allowed_builtins(options),
+    )
     if options.target == "plan":
         if output.suffix == ".wasm":
             raise UsageError("-t plan makes no .wasm: name a .tar.gz or .json")

@@ -1,9 +1,15 @@
-"""Options that several `cupcake rego` commands share, and the exit codes."""
+"""Options that several `cupcake rego` commands share, the exit codes, and how flags are read.
+
+Flags behave as `opa`'s do: `--fail=true`, `--ignore a,b`, durations such as `1m30s`. It must not do a command's work.
+"""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Literal, TypeAlias
+import difflib
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 from cupcake.engine.cli.files import MAX_FILE, Loaded, load_bundles, load_paths
 from cupcake.engine.errors import CompileErrors, Diagnostic
@@ -17,36 +23,125 @@ Version: TypeAlias = Literal["v0", "v1"]
 #: Done; the answer is no; could not be done. Wrong options are argparse's, 2 too.
 DONE, NO, FAILED = 0, 1, 2
 MAX_SECONDS = 86_400
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 
 
 class UsageError(Exception):
     """Arguments that do not go together; the message says which."""
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what a misspelt word may have been; takes no abbreviations, so that new flags break no script."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        found = re.search(r"invalid choice: '?([^' ]+)'? \(choose from (.*)\)", message)
+        if found:
+            message += meant(found[1], re.findall(r"[\w-]+", found[2]))
+        self.exit(FAILED, f"{self.prog}: {message}\n")
+
+    def refuse_unknown(self, words: Sequence[str]) -> None:
+        """Ends with the first of the words that no option took, if there is one."""
+        for word in words:
+            name = word.partition("=")[0]
+            if name.startswith("-") and name != "-":
+                known = re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", self.format_help())
+                self.error(f"there is no option {name}{meant(name, known)}")
+            self.error(f"{word!r} is one argument too many")
+
+
+def meant(word: str, known: Sequence[str]) -> str:
+    """`; did you mean ...?`, or nothing."""
+    close = difflib.get_close_matches(word, sorted(set(known)), 1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def switch(parser: Any, *names: str, help: str, dest: str | None = None) -> None:
+    """A flag without a value, which also takes `=true` and `=false`."""
+    long = names[-1]
+    dest = dest or long.lstrip("-").replace("-", "_")
+    parser.add_argument(*names, action="store_true", dest=dest, help=help)
+    for word, value in (("true", True), ("false", False)):
+        parser.add_argument(
+            f"{long}={word}",
+            action="store_const",
+            const=value,
+            dest=dest,
+            default=False,
+            help=argparse.SUPPRESS,
+        )
+
+
 def common() -> argparse.ArgumentParser:
     """What every command takes."""
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument(
-        "--v0-compatible", action="store_true", help="read policies and queries as Rego v0"
-    )
+    switch(parser, "--v0-compatible", help="read policies and queries as Rego v0")
+    switch(parser, "--v1-compatible", help=argparse.SUPPRESS)
+    return parser
+
+
+def ignoring() -> argparse.ArgumentParser:
+    """`--ignore`, for what reads folders."""
+    parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument(
         "--ignore",
-        action="append",
+        action="extend",
+        type=lambda text: text.split(","),
         default=[],
-        metavar="PATTERN",
+        metavar="PATTERN,...",
         help="file and folder names to leave out, such as '.*'; may be repeated",
     )
     return parser
 
 
+def compiling() -> argparse.ArgumentParser:
+    """What every command that compiles takes."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--capabilities",
+        metavar="FILE|VERSION",
+        help="refuse builtins that are not in this capabilities.json, or that OPA of this version (v1.7.0) lacks",
+    )
+    return parser
+
+
+def duration(text: str) -> float:
+    """Seconds of `1m30s`, `500ms`, or of a plain number of seconds."""
+    if re.fullmatch(r"\d+(\.\d*)?|\.\d+", text):
+        return float(text)
+    parts = _DURATION.findall(text)
+    if not parts or "".join(n + unit for n, unit in parts) != text:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration: write 500ms, 10s or 1m30s")
+    return float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+
+
+def positive(text: str) -> int:
+    """A count."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
+
+
 def version_of(options: argparse.Namespace) -> Version:
-    return "v0" if options.v0_compatible else "v1"
+    return "v0" if options.v0_compatible and not options.v1_compatible else "v1"
 
 
 def load_given(options: argparse.Namespace) -> Loaded:
     """PATHs, read as bundles with `-b`."""
     load = load_bundles if options.bundle else load_paths
     return load(options.paths, options.ignore)
+
+
+def allowed_builtins(options: argparse.Namespace) -> frozenset[str] | None:
+    """The builtins that `--capabilities` leaves; None for all."""
+    if options.capabilities is None:
+        return None
+    from cupcake.engine.cli.capabilities import read_builtins
+
+    return read_builtins(options.capabilities, version_of(options))
 
 
 def parse_all(loaded: Loaded, version: Version) -> list[Module]:
@@ -67,9 +162,10 @@ def parse_all(loaded: Loaded, version: Version) -> list[Module]:
 
 
 def wide_limits(seconds: float) -> Limits:
-    """Limits for a person's own policies and data: much more than an agent's event gets. UsageError for no time."""
+    """Limits for a person's own policies and data: much more than an agent's event gets. UsageError for too much time;
+    0 is as much as there is."""
     from cupcake.engine.vm import Limits
 
-    if not 0 < seconds < MAX_SECONDS:
-        raise UsageError(f"--timeout must be more than 0 and less than {MAX_SECONDS} seconds")
-    return Limits(memory_bytes=2 << 30, seconds=seconds, input_bytes=MAX_FILE)
+    if not 0 <= seconds < MAX_SECONDS:
+        raise UsageError(f"--timeout must be less than {MAX_SECONDS} seconds")
+    return Limits(memory_bytes=2 << 30, seconds=seconds or MAX_SECONDS - 1, input_bytes=MAX_FILE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -71,17 +72,36 @@ def _string(text: str) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of text: headings in the middle, cells to the left."""
+    """A table of text as newer versions of `opa` draw it: headings in the middle, cells to the left."""
     cells = [list(row) for row in rows]
-    widths = [max(len(t) for t in column) for column in zip(header, *cells, strict=True)]
-    rule = "+" + "+".join("-" * (w + 2) for w in widths) + "+"
-    lines = [rule, _row([t.center(w) for t, w in zip(header, widths, strict=True)]), rule]
-    lines += [_row([t.ljust(w) for t, w in zip(row, widths, strict=True)]) for row in cells]
-    return "\n".join([*lines, rule])
+    widths = [max(_width(t) for t in column) for column in zip(header, *cells, strict=True)]
+    lines = [
+        _rule("┌┬┐", widths),
+        _row([_centred(t, w) for t, w in zip(header, widths, strict=True)]),
+    ]
+    if cells:
+        lines.append(_rule("├┼┤", widths))
+    for row in cells:
+        lines.append(_row([t + " " * (w - _width(t)) for t, w in zip(row, widths, strict=True)]))
+    return "\n".join([*lines, _rule("└┴┘", widths)])
+
+
+def _width(text: str) -> int:
+    """Columns on a terminal."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _centred(text: str, width: int) -> str:
+    left = (width - _width(text)) // 2
+    return " " * left + text + " " * (width - _width(text) - left)
+
+
+def _rule(joints: str, widths: Sequence[int]) -> str:
+    return joints[0] + joints[1].join("─" * (w + 2) for w in widths) + joints[2]
 
 
 def _row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "│ " + " │ ".join(cells) + " │"
 
 
 def diagnostic_json(found: Diagnostic) -> dict[str, Any]:

@@ -8,17 +8,30 @@ from collections.abc import Sequence
 from typing import Any
 
 from cupcake.engine.cli.files import Loaded
-from cupcake.engine.cli.options import DONE, Version, load_given, parse_all, version_of
+from cupcake.engine.cli.options import (
+    DONE,
+    Parser,
+    Version,
+    allowed_builtins,
+    common,
+    compiling,
+    ignoring,
+    load_given,
+    meant,
+    parse_all,
+    switch,
+    version_of,
+)
 from cupcake.engine.errors import EngineError
 from cupcake.engine.plan import ir
 
 
-def add(commands: Any, common: argparse.ArgumentParser) -> None:
+def add(commands: Any, help: str) -> Parser:
     """Adds the command."""
-    parser = commands.add_parser(
+    parser: Parser = commands.add_parser(
         "plan",
-        parents=[common],
-        help="print the intermediate representation",
+        parents=[common(), ignoring(), compiling()],
+        help=help,
         description="Print the intermediate representation that policies compile to.",
         epilog="Exit codes: 0 done, 1 errors, 2 wrong usage.",
     )
@@ -26,9 +39,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-e", "--entrypoint", action="append", required=True, help="rule to evaluate, a/b/c"
     )
-    parser.add_argument(
-        "-b", "--bundle", action="store_true", help="read each PATH as a bundle's file or folder"
-    )
+    switch(parser, "-b", "--bundle", help="read each PATH as a bundle's file or folder")
     parser.add_argument(
         "-f",
         "--format",
@@ -36,7 +47,8 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         default="pretty",
         help="json is the form of `opa build -t plan`",
     )
-    parser.add_argument("--places", action="store_true", help="pretty: show file:row:col")
+    switch(parser, "--places", help="pretty: show file:row:col")
+    return parser
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,7 +56,9 @@ def run(options: argparse.Namespace) -> int:
     from cupcake.engine.plan.pretty import pretty
 
     loaded = load_given(options)
-    policy = planned(loaded, options.entrypoint, version_of(options))
+    policy = planned(
+        loaded, options.entrypoint, version_of(options), allowed=allowed_builtins(options)
+    )
     if options.format == "json":
         print(json.dumps(plain_form(policy), indent=2))
     else:
@@ -58,6 +72,7 @@ def planned(
     version: Version,
     *,
     strict: bool = False,
+    allowed: frozenset[str] | None = None,
 ) -> ir.Policy:
     """The policy's IR, without its data. Raises CompileErrors."""
     from cupcake.engine.api import entrypoint_path
@@ -71,13 +86,16 @@ def planned(
         absent=absent_libraries(),
         strict=strict,
         sources=loaded.modules,
+        allowed=allowed,
     )
     paths = [entrypoint_path(e) for e in entrypoints]
     for path in paths:
         parts = tuple(path.split("/"))
         if not any(rule[: len(parts)] == parts[: len(rule)] for rule in checked.rules):
+            known = ["/".join(p for p in rule if isinstance(p, str)) for rule in checked.rules]
             raise EngineError(
                 f'entrypoint "{path}" does not refer to a rule: the policies define no such name'
+                + meant(path, known)
             )
     return plan(checked, paths)
 

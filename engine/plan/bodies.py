@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cupcake.engine.plan import ir
 from cupcake.engine.plan.constants import collection_items, constant, is_constant
+from cupcake.engine.plan.counting import counter_of
 from cupcake.engine.plan.emitter import PlanError
 from cupcake.engine.plan.scope import SLOT_PREFIX, Mock, MockCall, MockConst, MockSlot, Scope
 from cupcake.engine.plan.terms import (
@@ -73,6 +74,10 @@ class BodyPlanner(UnificationPlanner):
     def _condition(self, call: ast.Call) -> None:
         """A call as an expression: fails when it is undefined or false."""
         name = operator_name(call)
+        counter = counter_of(call)
+        if counter is not None:
+            self.emit(ir.CountStmt(counter, self.place))
+            return
         if self.scope.mock(name) is None:
             if name == "walk" and len(call.args) == 2:
                 pairs = self.invoke(name, None, (self.term(call.args[0]),))

@@ -63,6 +63,8 @@ class _Expander:
             match stmt:
                 case ir.LoadConstStmt():
                     self._load(self._consts[stmt.index], stmt.target, stmt.place, out)
+                case ir.CountStmt():
+                    continue
                 case ir.SwitchStmt():
                     out.append(self._switch(stmt))
                 case _:

@@ -79,6 +79,7 @@ class GroupPlanner(BodyPlanner):
             mark = self._start(rule)
             self.emit(ir.IsUndefinedStmt(result, self.place))
             self._arguments(rule, operands)
+            self.rule_body(rule)
             value = self.term(head_value(rule))
             self.emit(ir.AssignVarStmt(value, result, self.place))
             blocks.append(self.finish(mark))

@@ -337,13 +337,21 @@ class SwitchStmt:
     place: Place = field(default_factory=_place, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class CountStmt:
+    """Adds one to a counter of the instance, modulo 2^32. Only in policies that were instrumented (`counting.py`)."""
+
+    counter: int
+    place: Place = field(default_factory=_place, compare=False)
+
+
 Stmt: TypeAlias = (
     ArrayAppendStmt | AssignIntStmt | AssignVarOnceStmt | AssignVarStmt | BlockStmt | BreakStmt | CallStmt
     | CallDynamicStmt | DotStmt | EqualStmt | NotEqualStmt | IsArrayStmt | IsObjectStmt | IsSetStmt
     | IsDefinedStmt | IsUndefinedStmt | LenStmt | MakeArrayStmt | MakeNullStmt | MakeNumberIntStmt
     | MakeNumberRefStmt | MakeObjectStmt | MakeSetStmt | NopStmt | NotStmt | ObjectInsertOnceStmt
     | ObjectInsertStmt | ObjectMergeStmt | ResetLocalStmt | ResultSetAddStmt | ReturnLocalStmt | ScanStmt
-    | SetAddStmt | WithStmt | LoadConstStmt | SwitchStmt
+    | SetAddStmt | WithStmt | LoadConstStmt | SwitchStmt | CountStmt
 )  # fmt: skip
 
 
@@ -427,4 +435,5 @@ class Policy:
     plans: tuple[Plan, ...]
     funcs: tuple[Func, ...]
     data: Const | ConstDocument = ConstObject(())
+    counters: int = 0
     metadata: Mapping[str, str] = field(default_factory=dict)

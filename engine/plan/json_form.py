@@ -1,7 +1,7 @@
 """IR to and from the JSON of OPA's plan bundles (`opa build -t plan`, `plan.json`).
 
-Statements keep OPA's names and fields. What OPA's IR does not know is marked: the statements `cupcake:LoadConstStmt`
-and `cupcake:SwitchStmt`, `static."cupcake:consts"`, a function's `cupcake:conflict` and the policy's `cupcake:data`.
+Statements keep OPA's names and fields. What OPA's IR does not know is marked: the statements `cupcake:LoadConstStmt`,
+`cupcake:SwitchStmt` and `cupcake:CountStmt`, `static."cupcake:consts"`, a function's `cupcake:conflict` and the policy's `cupcake:data`.
 `expand.expand` removes the two statements first where plain OPA form is wanted.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Final
 from cupcake.engine.plan import ir
 
 PREFIX: Final = "cupcake:"
-_EXTENSIONS: Final = (ir.LoadConstStmt, ir.SwitchStmt)
+_EXTENSIONS: Final = (ir.LoadConstStmt, ir.SwitchStmt, ir.CountStmt)
 _STATEMENTS: Final[Mapping[str, type[Any]]] = {kind.__name__: kind for kind in ir.Stmt.__args__}
 _Json = Any
 

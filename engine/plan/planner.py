@@ -38,19 +38,21 @@ def plan(
     query: CheckedQuery | None = None,
     index: bool = True,
     cache: PlanCache | None = None,
+    counters: int = 0,
 ) -> ir.Policy:
     """Plans entrypoints (`"a/b/c"`, each adds `{"result": value}` to the result set) and the query, if any.
 
     The query's plan is named `query` and adds one object `{name: value}` for each solution. `data` is the base
     document. `index=False` plans every rule as written, without rule indexes: the oracle for tests of the index. With a `cache`,
     which serves one value of `index`, functions are taken from the plan before where nothing that they depend on changed.
+    `counters` is how many the rules were instrumented with (`counting.py`).
     Raises PlanError where `checked` breaks a promise of CHECKED.md."""
     unit = _Unit(checked, index, PlanCache() if cache is None else cache)
     plans = [unit.entrypoint(name) for name in entrypoints]
     if query is not None:
         plans.append(unit.query(query))
     funcs = unit.drain()
-    return ir.Policy(unit.pool.static(), tuple(plans), funcs, data)
+    return ir.Policy(unit.pool.static(), tuple(plans), funcs, data, counters)
 
 
 @dataclass(frozen=True, slots=True)

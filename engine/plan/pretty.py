@@ -98,7 +98,7 @@ class _Printer:
         if isinstance(value, tuple):
             return "[" + ", ".join(self._operand(item) for item in value) + "]"
         numbers = isinstance(stmt, ir.AssignIntStmt | ir.MakeNumberIntStmt) and name == "value"
-        if numbers or name in ("capacity", "index", "func"):
+        if numbers or name in ("capacity", "counter", "index", "func"):
             return str(value)
         return self._operand(value)
 

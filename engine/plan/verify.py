@@ -62,6 +62,7 @@ class _Checker:
         is_plan: bool,
     ) -> None:
         self.static = policy.static
+        self.counters = policy.counters
         self.funcs = funcs
         self.builtins = builtins
         self.name = name
@@ -198,6 +199,9 @@ class _Checker:
                 self.write(stmt.target)
             case ir.SwitchStmt():
                 self._switch(stmt)
+            case ir.CountStmt():
+                if not 0 <= stmt.counter < self.counters:
+                    raise self.error(f"counter {stmt.counter} does not exist")
 
     def _call(self, stmt: ir.CallStmt) -> None:
         func = self.funcs.get(stmt.func)

@@ -50,12 +50,13 @@ def check(
     cache: ModuleCache | None = None,
     sources: Mapping[str, str] | None = None,
     prints: bool = False,
+    allowed: frozenset[str] | None = None,
 ) -> Checked:
     """Check `modules` (and `query`) and bring them into the checked form.
 
     `data_paths` is the top-level tree of the base document, for conflicts between rules and data; `query_package` is a
     dotted package whose rules the query sees by their short names. Calls of builtins with a requirement in `absent` are
-    errors. With a `cache`, modules that are the
+    errors; with `allowed`, builtins that are not in it do not exist. With a `cache`, modules that are the
     same objects as before are not worked on again, nor rules with all that they depend on; what is gone is forgotten.
     `prints` keeps `print(...)` as calls of the builtin `internal.print`, which `extra_builtins` must then declare.
     Raises CompileErrors with all errors in source order; they show the source lines if `sources` holds
@@ -71,6 +72,7 @@ def check(
         strict=strict,
         absent=absent,
         prints=prints,
+        allowed=allowed,
     )
     results: dict[int, ModuleResult] = {}
     written: dict[int, Mapping[str, str]] = {}
@@ -142,13 +144,19 @@ class _FrontEnd:
         strict: bool,
         absent: frozenset[str],
         prints: bool,
+        allowed: frozenset[str] | None,
     ) -> None:
         self.cache = cache
         self.prints = prints
         self.extra = extra
         self.strict = strict
-        self.builtins: dict[str, Builtin] = {**REGISTRY, **{b.name: b for b in extra}}
-        self.options = (extra, strict, absent, prints)
+        offered = REGISTRY
+        if allowed is not None:  # what the compiler writes itself is no matter of capabilities
+            offered = {
+                n: b for n, b in REGISTRY.items() if n in allowed or n.startswith("internal.")
+            }
+        self.builtins: dict[str, Builtin] = {**offered, **{b.name: b for b in extra}}
+        self.options = (extra, strict, absent, prints, allowed)
         self.functions = NoticedFunctions(_function_arities(modules))
         self.functions.start()
         self.signatures = Signatures(self.functions, self.builtins, absent)

@@ -1,95 +1,102 @@
-"""Which rows of policies an evaluation reached: every expression of the checked rules is preceded by a call that
-notes its row, and every rule ends with one that notes its head's. Normal compiles know nothing of it.
+"""Which rows of policies an evaluation reached, and how often: every expression of the checked rules is preceded by a
+counter, and every rule ends with one. The counters are in the module (`plan/counting.py`); normal compiles have none.
 
 As in `opa test --coverage`, a row counts as reached when an expression that starts there was evaluated, whatever came
-of it, and a head's row when the rule gave a value. Default rules are values, not steps: their rows are left out.
+of it, and a head's row when the rule gave a value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
-from cupcake.engine.builtins.types import BOOLEAN, NUMBER, STRING, Builtin
+from cupcake.engine.plan.counting import count
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Checked
-
-REACHED = Builtin(
-    "internal.cupcake_reached", (STRING, NUMBER), BOOLEAN, home="host", deterministic=False
-)
-_OPERATOR = ast.Ref((ast.Var("internal"), ast.String("cupcake_reached")))
+from cupcake.engine.rego.render import render_term
 
 
-class Reached:
-    """The rows that were reached; `note` is the host function."""
+class Counters:
+    """The counters of one instrumented policy: number n belongs to `places[n]`, and is that of a rule's value when n is
+    in `values`."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, set[int]] = {}
+        self.places: list[ast.Location] = []
+        self.values: set[int] = set()
 
-    def note(self, file: str, row: int) -> bool:
-        self.rows.setdefault(file, set()).add(int(row))
-        return True
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def policy(self, checked: Checked) -> Checked:
+        """The same policy, counting. Results are the same."""
+        rules = {
+            path: replace(
+                group,
+                rules=tuple(self._rule(rule) for rule in group.rules),
+                default=None if group.default is None else self._rule(group.default),
+            )
+            for path, group in checked.rules.items()
+        }
+        return replace(checked, rules=rules)
+
+    def _rule(self, rule: ast.Rule) -> ast.Rule:
+        body = (*self._body(rule.body), self._count(_place(rule)))
+        self.values.add(len(self.places) - 1)
+        else_ = None if rule.else_ is None else self._rule(rule.else_)
+        return replace(rule, head=self._inside(rule.head), body=body, else_=else_)
+
+    def _body(self, body: ast.Body) -> ast.Body:
+        counting: list[ast.Expr] = []
+        for expr in body:
+            if expr.loc.row and not expr.generated:
+                counting.append(self._count(expr.loc))
+            counting.append(self._inside(expr))
+        return tuple(counting)
+
+    def _count(self, loc: ast.Location) -> ast.Expr:
+        self.places.append(loc)
+        return count(len(self.places) - 1, loc)
+
+    def _inside(self, node: Any) -> Any:
+        """The node with the bodies inside of it counting."""
+        if isinstance(node, tuple):
+            if node and isinstance(node[0], ast.Expr):
+                return self._body(node)
+            return tuple(self._inside(item) for item in node)
+        if not is_dataclass(node) or isinstance(node, (ast.Location, type)):
+            return node
+        changed = {
+            f.name: new
+            for f in fields(node)
+            if (new := self._inside(old := getattr(node, f.name))) is not old and new != old
+        }
+        return replace(node, **changed) if changed else node
 
 
-def instrument(checked: Checked) -> Checked:
-    """The same policy, noting the rows that it reaches. Results are the same."""
-    rules = {
-        path: replace(group, rules=tuple(_rule(rule) for rule in group.rules))
-        for path, group in checked.rules.items()
-    }
-    return replace(checked, rules=rules)
-
-
-def _rule(rule: ast.Rule) -> ast.Rule:
-    body = (*_body(rule.body), _note(_row_of(rule)))
-    else_ = None if rule.else_ is None else _rule(rule.else_)
-    return replace(rule, head=_inside(rule.head), body=body, else_=else_)
-
-
-def _row_of(rule: ast.Rule) -> ast.Location:
+def _place(rule: ast.Rule) -> ast.Location:
     return rule.head.loc if rule.head.loc.row else rule.loc
-
-
-def _body(body: ast.Body) -> ast.Body:
-    noted: list[ast.Expr] = []
-    for expr in body:
-        if expr.loc.row and not expr.generated:
-            noted.append(_note(expr.loc))
-        noted.append(_inside(expr))
-    return tuple(noted)
-
-
-def _note(loc: ast.Location) -> ast.Expr:
-    call = ast.Call(_OPERATOR, (ast.String(loc.file), ast.Number(str(loc.row))), loc)
-    return ast.Expr(call, loc=loc, generated=True)
-
-
-def _inside(node: Any) -> Any:
-    """The node with the bodies inside of it noted."""
-    if isinstance(node, tuple):
-        if node and isinstance(node[0], ast.Expr):
-            return _body(node)
-        return tuple(_inside(item) for item in node)
-    if not is_dataclass(node) or isinstance(node, (ast.Location, type)):
-        return node
-    changed = {
-        f.name: new
-        for f in fields(node)
-        if (new := _inside(old := getattr(node, f.name))) is not old and new != old
-    }
-    return replace(node, **changed) if changed else node
 
 
 # -- the report ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
+class RuleCount:
+    """How many values one definition of a rule gave."""
+
+    name: str
+    row: int
+    values: int
+
+
+@dataclass(frozen=True, slots=True)
 class FileCoverage:
-    """Rows of one file, sorted."""
+    """Rows of one file, sorted, and its rules in their order."""
 
     covered: tuple[int, ...]
     not_covered: tuple[int, ...]
+    rules: tuple[RuleCount, ...] = ()
 
     @property
     def percent(self) -> float:
@@ -121,7 +128,7 @@ class Coverage:
                 yield f"{name}:{first}" if first == last else f"{name}:{first}-{last}"
 
     def to_json(self) -> dict[str, Any]:
-        """The report in the shape of `opa test --coverage`."""
+        """The report in the shape of `opa test --coverage`; `rules` is ours."""
         files: dict[str, Any] = {}
         for name in sorted(self.files):
             file = self.files[name]
@@ -136,6 +143,9 @@ class Coverage:
                 shape["not_covered_lines"] = len(file.not_covered)
             if file.percent:
                 shape["coverage"] = _number(file.percent)
+            shape["rules"] = [
+                {"name": r.name, "row": r.row, "values": r.values} for r in file.rules
+            ]
             files[name] = shape
         return {
             "files": files,
@@ -145,16 +155,31 @@ class Coverage:
         }
 
 
-def report(modules: Iterable[ast.Module], reached: Reached) -> Coverage:
-    """What of the parsed modules was reached."""
+def report(modules: Iterable[ast.Module], counters: Counters, counts: Sequence[int]) -> Coverage:
+    """What of the parsed modules was reached; `counts` are the values of the counters."""
+    hit: dict[str, set[int]] = {}
+    values: dict[tuple[str, int, int], int] = {}
+    for number, (loc, times) in enumerate(zip(counters.places, counts, strict=True)):
+        if times:
+            hit.setdefault(loc.file, set()).add(loc.row)
+        if number in counters.values:
+            key = (loc.file, loc.row, loc.col)
+            values[key] = values.get(key, 0) + times
     files: dict[str, FileCoverage] = {}
     for module in modules:
         wanted: set[int] = set()
+        rules: list[RuleCount] = []
         for rule in module.rules:
-            if not rule.default:
-                _rows(rule, wanted)
-        hit = reached.rows.get(module.file, set())
-        files[module.file] = FileCoverage(tuple(sorted(wanted & hit)), tuple(sorted(wanted - hit)))
+            _rows(rule, wanted)
+            place = _place(rule)
+            name = render_term(rule.head.ref)
+            rules.append(
+                RuleCount(name, place.row, values.get((module.file, place.row, place.col), 0))
+            )
+        found = hit.get(module.file, set())
+        files[module.file] = FileCoverage(
+            tuple(sorted(wanted & found)), tuple(sorted(wanted - found)), tuple(rules)
+        )
     return Coverage(files)
 
 
@@ -169,7 +194,7 @@ def _rows(node: Any, rows: set[int]) -> None:
     if isinstance(node, ast.Expr) and not isinstance(node.kind, ast.SomeDecl) and node.loc.row:
         rows.add(node.loc.row)
     if isinstance(node, ast.Rule):
-        rows.add(_row_of(node).row)
+        rows.add(_place(node).row)
     for f in fields(node):
         if f.name != "annotations":
             _rows(getattr(node, f.name), rows)

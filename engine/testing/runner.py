@@ -17,7 +17,7 @@ from cupcake.engine.prints import PRINT, printer
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Checked, CheckedQuery
 from cupcake.engine.rego.compile import check
-from cupcake.engine.testing.coverage import REACHED, Coverage, Reached, instrument, report
+from cupcake.engine.testing.coverage import Counters, Coverage, report
 from cupcake.engine.testing.discover import TestCase, find_tests
 from cupcake.engine.testing.explain import Failure, case_names, explain, pinned
 from cupcake.engine.vm import Limits, Policy, load
@@ -66,7 +66,7 @@ class Suite:
     _data: Any
     _policy: Policy | None
     _limits: Limits
-    _reached: Reached | None
+    _counters: Counters | None
     _lines: list[str]
 
     def run(self, *, explained: bool = True) -> Iterator[TestResult]:
@@ -78,17 +78,24 @@ class Suite:
 
     def coverage(self) -> Coverage | None:
         """What the tests that ran have reached; None when it was not asked for."""
-        return None if self._reached is None else report(self.modules, self._reached)
+        if self._counters is None:
+            return None
+        counts = [0] * len(self._counters) if self._policy is None else self._policy.counts()
+        return report(self.modules, self._counters, counts)
+
+    def evaluate(self, test: TestCase) -> Any:
+        """The value of one test that can run. Raises EvaluationError."""
+        assert self._policy is not None
+        return self._policy.evaluate("/".join(test.path))
 
     def _run(self, test: TestCase, explained: bool) -> TestResult:
         if test.todo:
             return TestResult(test, skipped=True)
         if test.problem:
             return TestResult(test, error=EvaluationError("rego_type_error", test.problem))
-        assert self._policy is not None
         started = time.perf_counter_ns()
         try:
-            value = self._policy.evaluate("/".join(test.path))
+            value = self.evaluate(test)
         except EvaluationError as error:
             took = time.perf_counter_ns() - started
             return TestResult(test, error=error, duration_ns=took)
@@ -160,8 +167,10 @@ def compile_tests(
     only: re.Pattern[str] | None = None,
     coverage: bool = False,
     limits: Limits | None = None,
+    allowed: frozenset[str] | None = None,
 ) -> Suite:
-    """The tests whose full name (`data.a.test_x`) has a match of `only`. Raises CompileErrors."""
+    """The tests whose full name (`data.a.test_x`) has a match of `only`; `allowed` are the builtins that exist, None for
+    all. Raises CompileErrors."""
     renamed, tests = find_tests(modules)
     checked = check(
         renamed,
@@ -170,26 +179,26 @@ def compile_tests(
         sources=sources,
         extra_builtins=[PRINT],
         prints=True,
+        allowed=allowed,
     )
     tests = [test for test in tests if only is None or only.search(test.full_name)]
     paths = ["/".join(t.path) for t in tests if not t.todo and not t.problem]
     base = document(data)
-    reached = Reached() if coverage else None
+    counters = Counters() if coverage else None
     policy = None
     limits = limits or Limits()
     lines: list[str] = []
-    extra = [PRINT]
     served: dict[str, HostFunction] = {PRINT.name: printer(lines.append)}
     if paths:
-        if reached is None:
+        if counters is None:
             planned = plan(checked, paths, base)
         else:
-            planned = plan(instrument(checked), paths, base, index=False)
-            extra.append(REACHED)
-            served[REACHED.name] = reached.note
-        artifact = assemble(planned, extra_builtins=extra)
+            # Without the index: a condition that was not met has been reached too.
+            counting = counters.policy(checked)
+            planned = plan(counting, paths, base, index=False, counters=len(counters))
+        artifact = assemble(planned, extra_builtins=[PRINT])
         policy = load(artifact, limits=limits, builtins=served, quick=True)
-    return Suite(renamed, tests, sources, checked, base, policy, limits, reached, lines)
+    return Suite(renamed, tests, sources, checked, base, policy, limits, counters, lines)
 
 
 def _cases(names: list[list[Any]], value: Mapping[str, Any]) -> tuple[CaseResult, ...]:

@@ -154,6 +154,14 @@ class _Frame:
                 )
             take *= 16
 
+    def read(self, address: int, size: int) -> bytes:
+        """`size` bytes at an address of linear memory."""
+        if not 0 <= address <= _memory_size(self.context, self.at_memory) - size:
+            raise EvaluationError(
+                "eval_internal_error", "the module gave an address outside of its memory"
+            )
+        return c.string_at(_memory_data(self.context, self.at_memory) + address, size)
+
     def dump(self, value: int) -> str:
         """Rego text of a value of the running module."""
         return self.text(self.call_core(b"opa_value_dump", _ARG1.pack(_signed(value)))).decode(

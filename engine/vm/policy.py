@@ -18,6 +18,7 @@ from cupcake.engine.errors import EngineError, EvaluationError, LoadError
 from cupcake.engine.vm import native
 from cupcake.engine.vm.bundle import read_bundle
 from cupcake.engine.vm.cache import ModuleCache
+from cupcake.engine.vm.counting import CountingProgram
 from cupcake.engine.vm.foreign import ForeignProgram
 from cupcake.engine.vm.hostcalls import HostCalls, HostFunction, HostSession
 from cupcake.engine.vm.limits import Limits
@@ -157,6 +158,10 @@ class Policy:
             raise EngineError("only policies of our own compiler carry the runtime that lays out")
         return self._program.lay_out(text, base)
 
+    def counts(self) -> tuple[int, ...]:
+        """What the counters of an instrumented policy stand at, over all evaluations so far; () for any other policy."""
+        return self._program.counts() if isinstance(self._program, CountingProgram) else ()
+
     @property
     def limits(self) -> Limits:
         return self._program.limits
@@ -219,6 +224,8 @@ def load(
     values, by name. `effects`: what evaluations may do beyond computing (default: no network, no environment). `quick`: compile faster for few evaluations. Raises LoadError, also when a builtin is not served."""
     limits = limits or Limits()
     own = builtins or {}
+    if isinstance(source, Artifact) and source.counters[1]:
+        quick = True  # counters are read from Stores that no pool takes back
     machine = native.quick_machine() if quick else native.machine()
     cache = ModuleCache(Path(cache_dir)) if cache_dir is not None else None
     data = b"{}"
@@ -266,6 +273,8 @@ def _program(
     namespace = core_namespace(artifact.core)
     core = machine.core(namespace, lambda: _module(machine, artifact.core, cache))
     module = _module(machine, artifact.wasm_owned, cache)
+    if artifact.counters[1]:
+        return CountingProgram(machine, core, module, limits, artifact)
     return native.Program(machine, core, module, limits, artifact.source_map)
 
 

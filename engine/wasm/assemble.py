@@ -45,6 +45,7 @@ def assemble(
         source_map=places,
         capabilities=tuple(sorted(generated.builtins)),
         core=core.wasm,
+        counters=generated.counters,
     )
 
 

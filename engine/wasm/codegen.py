@@ -40,7 +40,8 @@ _EXTRA_GLOBALS = 3
 class Generated:
     """`data` belongs at `data_base`; `heap_start` is the first free byte behind it. `words`: address -> initial i32
     of a runtime variable. `table`: functions from `table_base` on. `globals`: number of mutable i32 globals wanted.
-    `files`: what the file numbers in places stand for."""
+    `files`: what the file numbers in places stand for. `counters`: address of those
+    of CountStmt, and how many there are."""
 
     functions: tuple[Assembled, ...]
     data: bytes
@@ -53,6 +54,7 @@ class Generated:
     builtins: Mapping[str, int]
     entrypoints: tuple[str, ...]
     files: tuple[str, ...]
+    counters: tuple[int, int] = (0, 0)
 
 
 def generate(
@@ -102,6 +104,7 @@ def generate(
         builtins=dict(unit.host_ids),
         entrypoints=names,
         files=policy.static.files,
+        counters=(unit.counters, policy.counters),
     )
 
 

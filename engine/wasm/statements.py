@@ -143,6 +143,14 @@ class FunctionWriter:
 
     # -- statements -----------------------------------------------------------------------------------------
 
+    def count(self, s: ir.CountStmt, fail: int) -> None:
+        self.asm.const(self.unit.counters + 4 * s.counter)
+        self.asm.const(self.unit.counters + 4 * s.counter)
+        self.asm.load()
+        self.asm.const(1)
+        self.asm.emit(op.I32_ADD)
+        self.asm.store()
+
     def array_append(self, s: ir.ArrayAppendStmt, fail: int) -> None:
         self.asm.get(self.local(s.array))
         self.push(s.value)
@@ -605,5 +613,6 @@ _HANDLERS: Mapping[type, Callable[[FunctionWriter, Any, int], None]] = MappingPr
         ir.WithStmt: FunctionWriter.with_stmt,
         ir.LoadConstStmt: FunctionWriter.load_const,
         ir.SwitchStmt: FunctionWriter.switch,
+        ir.CountStmt: FunctionWriter.count,
     }
 )

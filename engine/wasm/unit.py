@@ -50,6 +50,7 @@ class Unit:
         self.pool = ConstantPool()
         self._builtins = {b.name: b for b in extra_builtins}
         self.base = (image.heap_base + 15) & ~15
+        self.counters = self.bytes_at(bytes(4 * policy.counters)) if policy.counters else 0
         self.host_ids: dict[str, int] = {}
         self.regexes: dict[str, tuple[int, int]] = {}
         self.globs: dict[tuple[str, tuple[str, ...] | None], tuple[int, int]] = {}

@@ -18,7 +18,7 @@ IMPORTERS = {
     "msgpack": ("client/codec.py",),
     "zmq": ("client/transport.py", "daemon/"),
     "wasmtime": ("engine/vm",),
-    "watchfiles": ("daemon/watch.py",),
+    "watchfiles": ("daemon/watch.py", "engine/cli/test.py"),
     "structlog": ("daemon/logs.py",),
     "yaml": (
         "engine/yaml_text.py",
@@ -42,7 +42,7 @@ IMPORTERS = {
     ),
     "jsonschema_specifications": ("engine/builtins/host/schemas.py",),
     "referencing": ("engine/builtins/host/schemas.py",),
-    "rich": ("daemon/demo_screen.py",),
+    "rich": ("daemon/demo_screen.py", "engine/cli/paint.py"),
 }
 
 # No clock, environment, randomness, disk, processes or sockets in here.

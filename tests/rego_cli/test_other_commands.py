@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from cupcake.engine.api import load
-from cupcake.engine.cli import main
 from cupcake.engine.plan.json_form import from_json
 from cupcake.engine.wasm.assemble import assemble
 
@@ -272,27 +271,6 @@ def test_each_command_explains_itself_and_its_exit_codes(rego: Run, word: str) -
     assert code == 0
     assert out.startswith(f"usage: cupcake rego {word}")
     assert "Exit codes: 0" in out
-
-
-def test_watching_runs_again_when_a_file_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    policy = tmp_path / "p_test.rego"
-    policy.write_text("package p\n\ntest_a := false\n", encoding="utf-8")
-    edits = iter(["package p\n\ntest_a := true # now\n", "package p\n\ntest_a if {\n"])
-
-    def edit(_: float) -> None:
-        text = next(edits, None)
-        if text is None:
-            raise KeyboardInterrupt
-        policy.write_text(text, encoding="utf-8")
-
-    monkeypatch.setattr("time.sleep", edit)
-    with pytest.raises(KeyboardInterrupt):
-        main(["rego", "test", str(policy), "--watch"])
-    out, err = capsys.readouterr()
-    assert out.index("FAIL: 1/1") < out.index("PASS: 1/1")
-    assert "rego_parse_error" in err
 
 
 def test_the_opa_command_needs_no_compiler() -> None:

@@ -11,9 +11,6 @@ from typing import Any
 
 import pytest
 
-from cupcake.engine.rego.parser import parse_module
-from cupcake.engine.testing.runner import compile_tests
-
 HERE = Path(__file__).parent
 Run = Callable[..., tuple[int, str, str]]
 
@@ -87,7 +84,7 @@ def test_a_test_that_never_ends_is_an_error(rego: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", ["--run '('", "--threshold 101", "--timeout 0", "--format xml"]
+    "arguments", ["--run '('", "--threshold 101", "--timeout soon", "--format xml"]
 )
 def test_wrong_options_exit_2_and_are_named(rego: Run, arguments: str) -> None:
     code, _, err = rego(f"test tests {arguments}")
@@ -102,65 +99,69 @@ def test_what_a_test_prints_is_shown_with_it(rego: Run, opa: Run) -> None:
     assert outputs[0] == outputs[1]
 
 
-# -- coverage ------------------------------------------------------------------------------------
+# -- flags ---------------------------------------------------------------------------------------
 
 
-def rows(ranges: list[dict[str, dict[str, int]]]) -> set[int]:
-    return {row for r in ranges for row in range(r["start"]["row"], r["end"]["row"] + 1)}
+@pytest.mark.parametrize(
+    "line",
+    [
+        "tests -r nothing --fail-on-empty",
+        "tests -r nothing",
+        "tests -r test_passes --count 3",
+        "tests -r test_false --count 3",
+        "tests -r passes --timeout 1m",
+        "tests -r passes --timeout=0",
+        "tests -r passes --parallel 4 -p 1 --target rego",
+        "tests -r passes --var-values --explain fails",
+        "tests -r passes --capabilities v1.7.0",
+        "tests -r passes --verbose=false",
+    ],
+)
+def test_flags_of_opa_are_taken_and_give_its_exit_code(rego: Run, opa: Run, line: str) -> None:
+    if "fail-on-empty" in line and "fail-on-empty" not in opa("test --help")[1]:
+        pytest.skip("this `opa` has no --fail-on-empty")
+    assert rego(f"test {line}")[0] == opa(f"test {line}")[0]
 
 
-def test_coverage_names_the_rows_that_were_reached(rego: Run) -> None:
-    code, out, _ = rego("test tests -r authz --coverage")
-    report = json.loads(out)
-    policy = report["files"]["tests/authz.rego"]
-    assert code == 0
-    assert rows(policy["covered"]) == {3, 4, 5, 8, 9, 10, 13, 15, 16}
-    assert rows(policy["not_covered"]) == {19}
-    assert (policy["covered_lines"], policy["not_covered_lines"], policy["coverage"]) == (9, 1, 90)
+def test_without_a_test_fail_on_empty_says_so(rego: Run) -> None:
+    assert rego("test tests -r nothing --fail-on-empty") == (1, "", "no tests were run\n")
 
 
-def test_a_body_is_covered_up_to_where_it_stopped(rego: Run, tmp_path: Path) -> None:
-    policy = tmp_path / "p_test.rego"
-    policy.write_text(
-        "package p\n\nq if {\n\tinput.a\n\tinput.b\n\tinput.c\n}\n\n"
-        "r if {\n\tevery x in [1, 2] {\n\t\tx == 2\n\t\tx > 0\n\t}\n}\n\n"
-        'test_q if not q with input as {"a": 1}\n\ntest_r if not r\n',
-        encoding="utf-8",
-    )
-    code, out, _ = rego(f"test {policy} --coverage")
-    report = json.loads(out)["files"][str(policy)]
-    assert code == 0
-    assert rows(report["covered"]) == {4, 5, 10, 11, 16, 18}
-    assert rows(report["not_covered"]) == {3, 6, 9, 12}
+def test_counting_repeats_the_report_until_one_fails(rego: Run) -> None:
+    assert rego("test tests -r test_passes$ --count 3")[1].count("PASS: 1/1") == 3
+    assert rego("test tests -r test_false$ --count 3")[1].count("FAIL: 1/1") == 1
 
 
-def test_coverage_has_opas_shape_and_counts_the_same_rows(rego: Run, opa: Run) -> None:
-    line = "test tests/authz.rego tests/authz_test.rego --coverage --format json"
-    ours, theirs = json.loads(rego(line)[1]), json.loads(opa(line)[1])
-    assert set(ours) == set(theirs)
-    assert set(ours["files"]) == set(theirs["files"])
-    for name, file in theirs["files"].items():
-        covered, missed = rows(file["covered"]), rows(file.get("not_covered", []))
-        found = ours["files"][name]
-        assert rows(found["covered"]) | rows(found.get("not_covered", [])) == covered | missed
-        # OPA's index may skip a rule whose condition we evaluate.
-        assert rows(found["covered"]) >= covered
+def test_results_can_be_sorted_by_their_duration(rego: Run) -> None:
+    _, out, _ = rego("test tests -f json --sort duration")
+    took = [result["duration"] for result in json.loads(out)]
+    assert took == sorted(took, reverse=True)
 
 
-def test_counting_changes_no_result(rego: Run) -> None:
-    lists = []
-    for counted in (False, True):
-        modules = {str(p): p.read_text(encoding="utf-8") for p in (HERE / "files/tests").iterdir()}
-        parsed = [parse_module(text, name) for name, text in modules.items()]
-        suite = compile_tests(parsed, {}, modules, coverage=counted)
-        lists.append(
-            [(r.test.full_name, r.passed, r.value, r.cases, str(r.error)) for r in suite.run()]
-        )
-    assert lists[0] == lists[1]
+@pytest.mark.parametrize(
+    ("form", "pattern"),
+    [
+        ("pretty", r"data\.\S+passes\t +[0-9]+\t +[0-9]+ ns/op"),
+        ("gobench", r"BenchmarkData\S+Passes\t +[0-9]+\t +[0-9]+ ns/op"),
+    ],
+)
+def test_a_benchmark_has_a_line_a_test(rego: Run, form: str, pattern: str) -> None:
+    code, out, _ = rego(f"test tests -r test_passes$ --bench -f {form}")
+    assert (code, bool(re.fullmatch(pattern, out.strip()))) == (0, True), out
 
 
-@pytest.mark.parametrize(("threshold", "code"), [(90, 0), (99, 2)])
-def test_the_threshold_decides(rego: Run, threshold: float, code: int) -> None:
-    found, _, err = rego(f"test tests/authz.rego tests/authz_test.rego --threshold {threshold}")
-    assert found == code
-    assert ("Code coverage threshold not met" in err) == (code != 0)
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("tests --explain full", "leaves no trace"),
+        ("tests -f gobench", "give --bench too"),
+        ("tests --bench --coverage", "give one of them"),
+        ("tests --fail-on-emtpy", "did you mean --fail-on-empty?"),
+        ("tests --run", "expected one argument"),
+        ("tests --format jsno", "did you mean json?"),
+        ("tests --count 0", "no number from 1 on"),
+    ],
+)
+def test_what_cannot_be_done_is_said(rego: Run, line: str, says: str) -> None:
+    code, _, err = rego(f"test {line}")
+    assert (code, says in err) == (2, True), err

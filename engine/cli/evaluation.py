@@ -1,0 +1,236 @@
+"""Evaluates a query as `opa eval` does: text and files in; solutions with the values of the query's expressions out.
+
+It must not read files or print.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from cupcake.engine.cli.effects import Session
+from cupcake.engine.cli.files import Loaded
+from cupcake.engine.cli.options import Version, parse_all
+from cupcake.engine.cli.output import dump, read_exact
+from cupcake.engine.errors import EngineError, EvaluationError
+from cupcake.engine.rego import ast
+from cupcake.engine.solutions import HIDDEN, in_order
+
+if TYPE_CHECKING:
+    from cupcake.engine.testing.coverage import Counters, Coverage
+    from cupcake.engine.vm import Limits, Policy
+
+_VALUE = "__value{}__"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A query and what it is asked of. `allowed`: the builtins that exist, None for all; `counting`: for coverage."""
+
+    text: str
+    loaded: Loaded
+    version: Version = "v1"
+    package: str = ""
+    imports: tuple[str, ...] = ()
+    strict: bool = False
+    allowed: frozenset[str] | None = None
+    indexed: bool = True
+    counting: bool = False
+
+
+class Timers:
+    """Nanoseconds a step took, one list for each step, in the order of measuring."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, list[int]] = {}
+
+    @contextmanager
+    def measure(self, step: str) -> Iterator[None]:
+        """Times what is done inside."""
+        started = time.perf_counter_ns()
+        try:
+            yield
+        finally:
+            self.found.setdefault(step, []).append(time.perf_counter_ns() - started)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`solutions`: one {"expressions", "bindings"} each; or `error`."""
+
+    solutions: list[dict[str, Any]]
+    error: EvaluationError | None
+    timers: Timers
+    coverage: Coverage | None = None
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A compiled query."""
+
+    text: str
+    body: ast.Body
+    modules: list[ast.Module]
+    _policy: Policy
+    _session: Session
+    _counters: Counters | None
+
+    @classmethod
+    def of(cls, asked: Asked, limits: Limits, timers: Timers, session: Session) -> Prepared:
+        """Compiles. Raises CompileErrors."""
+        from cupcake.engine.builtins.libraries import absent_libraries
+        from cupcake.engine.documents import document
+        from cupcake.engine.plan.planner import plan
+        from cupcake.engine.prints import PRINT, printer
+        from cupcake.engine.rego.compile import check
+        from cupcake.engine.rego.parser import parse_module, parse_query
+        from cupcake.engine.vm import load
+        from cupcake.engine.wasm.assemble import assemble
+
+        text, version = asked.text, asked.version
+        if not text.strip():
+            raise EngineError("cannot evaluate empty query")
+        with timers.measure("module_parse"):
+            modules = parse_all(asked.loaded, version)
+        with timers.measure("query_parse"):
+            body = parse_query(text, "<query>", rego_version=version)
+            imports: list[ast.Import] = []
+            for one in asked.imports:
+                parsed = parse_module(f"package p\nimport {one}", "<import>", rego_version=version)
+                imports += parsed.imports
+        with timers.measure("module_compile"):
+            checked = check(
+                modules,
+                _capture(body),
+                data_paths=asked.loaded.data,
+                absent=absent_libraries(),
+                strict=asked.strict,
+                query_package=asked.package,
+                query_imports=imports,
+                extra_builtins=[PRINT],
+                prints=True,
+                sources={**asked.loaded.modules, "<query>": text},
+                allowed=asked.allowed,
+            )
+        assert checked.query is not None
+        query = in_order(checked.query)
+        counters = None
+        if asked.counting:
+            from cupcake.engine.testing.coverage import Counters
+
+            counters = Counters()
+            checked = counters.policy(checked)
+        with timers.measure("query_compile"):
+            planned = plan(
+                checked,
+                (),
+                document(asked.loaded.data),
+                query=query,
+                index=asked.indexed and not asked.counting,
+                counters=len(counters or ()),
+            )
+            artifact = assemble(planned, extra_builtins=[PRINT])
+            artifact = replace(artifact, rego_version=version)
+            shown = {PRINT.name: printer(lambda line: print(line, file=sys.stderr))}
+            policy = load(
+                artifact, limits=limits, builtins=shown, effects=session.effects, quick=True
+            )
+        return cls(text, body, modules, policy, session, counters)
+
+    def evaluate(
+        self, document: tuple[Any, ...], *, strict: bool, times: int, timers: Timers
+    ) -> Outcome:
+        """Evaluates with an input document (none when empty), `strict` about errors of builtins."""
+        from cupcake.engine.vm.policy import STRICT
+
+        given = dump(document[0]).encode() if document else b""
+        flags = STRICT if strict else 0
+        found, error = b"[]", None
+        for _ in range(times):
+            try:
+                with timers.measure("query_eval"):
+                    found = self._policy.evaluate_json(
+                        "query",
+                        given,
+                        options=flags,
+                        recorder=self._session.recorder,
+                        replay=self._session.replay,
+                    )
+            except EvaluationError as failure:
+                error = failure
+                if not error.place and "\n" not in self.text:
+                    error.place, error.col = "<query>:1", 1  # no rule was running: the query itself
+                break
+        solutions = [] if error else [self._shaped(bindings) for bindings in read_exact(found)]
+        return Outcome(solutions, error, timers, self._coverage())
+
+    def _coverage(self) -> Coverage | None:
+        if self._counters is None:
+            return None
+        from cupcake.engine.testing.coverage import report
+
+        return report(self.modules, self._counters, self._policy.counts())
+
+    def _shaped(self, bindings: dict[str, Any]) -> dict[str, Any]:
+        expressions = [
+            {
+                "value": bindings.get(_VALUE.format(i), True),
+                "text": self.text[expr.loc.offset : expr.loc.end].strip().rstrip(";").strip(),
+                "location": {"row": expr.loc.row, "col": expr.loc.col},
+            }
+            for i, expr in enumerate(self.body)
+        ]
+        named = {k: bindings[k] for k in sorted(bindings) if not k.startswith(("__value", HIDDEN))}
+        return {"expressions": expressions, **({"bindings": named} if named else {})}
+
+
+def _capture(body: ast.Body) -> ast.Body:
+    """The query with a variable for the value of every bare term. A lone one that does not iterate may also be false."""
+    asked: list[ast.Expr] = []
+    must_hold: list[ast.Expr] = []
+    for number, expr in enumerate(body):
+        term = _value_of(expr)
+        if term is None:
+            asked.append(expr)
+            continue
+        variable = ast.Var(_VALUE.format(number), expr.loc)
+        asked.append(replace(expr, kind=ast.Unify(variable, term)))
+        if len(body) > 1 or _iterates(term):
+            must_hold.append(ast.Expr(variable, loc=expr.loc, generated=True))
+    return (*asked, *must_hold)
+
+
+def _iterates(node: Any) -> bool:
+    """Whether a term has a ref with a variable operand, comprehensions aside."""
+    match node:
+        case ast.Ref(terms):
+            return any(isinstance(t, ast.Var) for t in terms[1:]) or _iterates(terms)
+        case ast.Call(_, args):
+            return _iterates(args)
+        case ast.Array(items) | ast.Set(items):
+            return _iterates(items)
+        case ast.Object(pairs):
+            return _iterates(pairs)
+        case tuple():
+            return any(_iterates(item) for item in node)
+        case _:
+            return False
+
+
+def _value_of(expr: ast.Expr) -> ast.Term | None:
+    """The term whose value the expression shows."""
+    from cupcake.engine.builtins.registry import REGISTRY
+    from cupcake.engine.rego.resolve import dotted, is_print
+
+    if not isinstance(expr.kind, ast.Term) or expr.negated or is_print(expr.kind):
+        return None
+    if isinstance(expr.kind, ast.Call):
+        builtin = REGISTRY.get(dotted(expr.kind.operator))
+        # `plus(1, 2, x)` captures its result itself.
+        if builtin and len(expr.kind.args) > len(builtin.args) and not builtin.variadic:
+            return None
+    return expr.kind
