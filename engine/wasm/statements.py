@@ -17,7 +17,8 @@ from cupcake.engine.runtime import abi
 from cupcake.engine.wasm import opcodes as op
 from cupcake.engine.wasm.asm import Assembled, Assembler
 from cupcake.engine.wasm.errors import CodegenError
-from cupcake.engine.wasm.unit import MAX_HOST_ARGS, UNKNOWN, Unit, plan_symbol, policy_symbol
+from cupcake.engine.wasm.known import UNKNOWN, keys_of, values_of
+from cupcake.engine.wasm.unit import MAX_HOST_ARGS, Unit, plan_symbol, policy_symbol
 from cupcake.engine.wasm.uses import read_locals
 
 # Blocks in blocks: each level costs Python frames here and in the planner, and stack in the engine's compiler.
@@ -188,6 +189,11 @@ class FunctionWriter:
     def call_stmt(self, s: ir.CallStmt, fail: int) -> None:
         self.mark(s.place)
         planned = self.unit.funcs.get(s.func)
+        value = self.unit.constants.get(s.func, UNKNOWN)
+        if value is not UNKNOWN:
+            self.asm.const(self.unit.value(value))
+            self.store(s.result, value)
+            return
         if planned is not None:
             if len(s.args) != len(planned.params):
                 raise CodegenError(
@@ -263,7 +269,8 @@ class FunctionWriter:
         self.push(s.key)
         self.call("rt_get")
         self.asm.tee(self.local(s.target))
-        self.known[s.target] = UNKNOWN
+        fresh = s.target not in self.known
+        self.known[s.target] = values_of(self.constant(s.source)) if fresh else UNKNOWN
         self.unless(fail)
 
     def equal(self, s: ir.EqualStmt, fail: int) -> None:
@@ -387,14 +394,18 @@ class FunctionWriter:
         asm.const(0)
         asm.set(i)
         again = asm.loop()
-        for function, target in (("rt_iter_key", s.key), ("rt_iter_value", s.value)):
+        scanned = self.known.get(s.source, UNKNOWN)
+        for function, target, known in (
+            ("rt_iter_key", s.key, keys_of(scanned)),
+            ("rt_iter_value", s.value, values_of(scanned)),
+        ):
             if target not in self.read:
                 # An array's key is a number that would have to be made.
                 continue
             asm.get(source)
             asm.get(i)
             self.call(function)
-            self.store(target)
+            self.store(target, known)
         with self.block() as label:
             self.run(s.block, label)
         asm.get(i)

@@ -15,6 +15,7 @@ from cupcake.engine.regex.errors import RegexError
 from cupcake.engine.runtime.layout import ConstantPool
 from cupcake.engine.wasm.errors import CodegenError
 from cupcake.engine.wasm.image import RuntimeImage
+from cupcake.engine.wasm.known import UNKNOWN, constant_of, strings_of
 from cupcake.engine.wasm.module import FuncType
 
 REGEX_COMPILE = "internal.regex_compile"
@@ -61,6 +62,11 @@ class Unit:
         self.funcs = {f.name: f for f in policy.funcs}
         if len(self.funcs) != len(policy.funcs):
             raise CodegenError("two planned functions have the same name")
+        self.constants = {
+            name: value
+            for name, func in self.funcs.items()
+            if (value := constant_of(func, policy.static)) is not UNKNOWN
+        }
         memoized = [f.name for f in policy.funcs if len(f.params) == 2]
         self.memo_slots = {name: i for i, name in enumerate(memoized)}
         self.memo_global, self.free_global, self.used_global = range(3)
@@ -141,11 +147,11 @@ class Unit:
 
     # -- patterns known at compile time ---------------------------------------------------------------------
 
-    def note_pattern(self, builtin: str, args: Iterable[ir.Const | object]) -> None:
-        """Prepare the pattern of a call to a matching builtin. `args` holds constants, or UNKNOWN."""
+    def note_pattern(self, builtin: str, args: Iterable[object]) -> None:
+        """Prepare the pattern of a call to a matching builtin. `args` holds what is known of each (`known.py`)."""
         known = list(args)
         if builtin == "glob.match":
-            self._note_glob(known)
+            self._note_globs(known)
             return
         if builtin == "regex.template_match":  # its pattern is put together in the call
             self.host_id(REGEX_COMPILE)
@@ -153,20 +159,22 @@ class Unit:
         position = _PATTERN_ARGUMENT.get(builtin)
         if position is None or position >= len(known):
             return
-        pattern = known[position]
-        if not isinstance(pattern, str):
+        patterns = strings_of(known[position])
+        if patterns is None:
             self.host_id(REGEX_COMPILE)
-        elif pattern not in self.regexes:
-            try:
-                program = self._compile_pattern(pattern)
-            except RegexError:
-                # Not a valid pattern: the builtin's own error belongs to the evaluation, by way of the host.
-                self.host_id(REGEX_COMPILE)
-                return
-            self.regexes[pattern] = (self.value(pattern), self.bytes_at(program))
+            return
+        for pattern in patterns:
+            if pattern not in self.regexes:
+                try:
+                    program = self._compile_pattern(pattern)
+                except RegexError:
+                    # Not a valid pattern: the builtin's own error belongs to the evaluation, by way of the host.
+                    self.host_id(REGEX_COMPILE)
+                    continue
+                self.regexes[pattern] = (self.value(pattern), self.bytes_at(program))
 
-    def _note_glob(self, known: list[ir.Const | object]) -> None:
-        pattern, delimiters = known[0], known[1]
+    def _note_globs(self, known: list[object]) -> None:
+        patterns, delimiters = strings_of(known[0]), known[1]
         chosen: tuple[str, ...] | None
         if isinstance(delimiters, ir.ConstArray) and all(
             isinstance(d, str) for d in delimiters.items
@@ -177,20 +185,20 @@ class Unit:
         else:
             self.host_id(REGEX_COMPILE)
             return
-        if not isinstance(pattern, str):
+        if patterns is None:
             self.host_id(REGEX_COMPILE)
             return
-        if (pattern, chosen) not in self.globs:
-            try:
-                program = self._compile_glob(pattern, chosen)
-            except RegexError:
-                self.host_id(REGEX_COMPILE)
-                return
-            key = self.value(ir.ConstArray((pattern, delimiters)))
-            self.globs[pattern, chosen] = (key, self.bytes_at(program))
+        for pattern in patterns:
+            if (pattern, chosen) not in self.globs:
+                try:
+                    program = self._compile_glob(pattern, chosen)
+                except RegexError:
+                    self.host_id(REGEX_COMPILE)
+                    continue
+                key = self.value(ir.ConstArray((pattern, None if chosen is None else delimiters)))
+                self.globs[pattern, chosen] = (key, self.bytes_at(program))
 
 
-UNKNOWN = object()
 _SELF = "\0self"
 POLICY_PREFIX = "policy:"
 PLAN_PREFIX = "plan:"
