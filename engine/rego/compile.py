@@ -100,7 +100,7 @@ def check(
         checked_query, query_written = front.query(query, visible, problems)
     dependencies = check_recursion(groups, refs, written, problems)
     fingerprints: dict[Path, int] = {}
-    if dependencies is not None and not len(problems):
+    if dependencies is not None and not problems.serious:
         fingerprints = cache.fingerprints(
             groups, dependencies.order, dependencies.edges, front.options
         )
@@ -193,14 +193,14 @@ class _FrontEnd:
         written: list[Mapping[str, str]] = []
         uses_metadata = False
         for rule in module.rules:
-            errors = len(problems)
+            errors = problems.serious
             rewriter = Rewriter(names, self.signatures, problems, v1=v1, strict=self.strict)
             rewriter.prints = self.prints
             rewriter.metadata = partial(self.metadata, module=module, rule=rule)
             new = rule
             try:
                 new = rewriter.rule(rule)
-                if len(problems) == errors:
+                if problems.serious == errors:
                     assigned = {name for name, _ in rewriter.assigned}
                     new = order_rule(new, rewriter.written, self.is_relation, problems, assigned)
             except RecursionError:
@@ -225,11 +225,11 @@ class _FrontEnd:
     def query(
         self, query: ast.Body, names: ModuleNames, problems: Problems
     ) -> tuple[CheckedQuery, Mapping[str, str]]:
-        errors = len(problems)
+        errors = problems.serious
         rewriter = Rewriter(names, self.signatures, problems)
         rewriter.prints = self.prints
         body, variables = rewriter.query(query)
-        if len(problems) == errors:
+        if problems.serious == errors:
             assigned = {name for name, _ in rewriter.assigned}
             orderer = Orderer(rewriter.written, self.is_relation, problems, assigned)
             body = orderer.body(body, set())

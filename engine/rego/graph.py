@@ -7,7 +7,7 @@ because what it replaces is known only while evaluating.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from cupcake.engine.rego import ast
@@ -184,8 +184,19 @@ def check_recursion(
         reported += 1
         name = ref_text(rule.head.ref, written.get(id(rule)))
         text = " -> ".join([name, *(path_text(p) for p in cycle[:-1]), name])
-        problems.add(RECURSION, f"rule {name} is recursive: {text}", rule.loc)
+        place = _guilty(rule, cycle[0], tree).loc
+        problems.add(RECURSION, f"rule {name} is recursive: {text}", place)
     return None
+
+
+def _guilty(rule: ast.Rule, path: Path, tree: RuleTree) -> ast.Rule:
+    """The first of a rule and its `else` rules that leads to `path`."""
+    link: ast.Rule | None = rule
+    while link is not None:
+        if path in dependencies(data_refs(replace(link, else_=None)), tree):
+            return link
+        link = link.else_
+    return rule
 
 
 def _order(edges: Mapping[Path, set[Path]]) -> tuple[list[Path], set[Path]]:

@@ -314,11 +314,8 @@ class _Parser(RuleParser):
         elif alias is None:
             last = operands[-1] if operands else root.name
             if last in (KEYWORDS_V1 if self._version == "v1" else KEYWORDS_V0):
-                raise self.fail(
-                    f"unexpected import path, must not end with a keyword, got: {last}",
-                    at,
-                    "import a different path or use an alias",
-                )
+                message = f"unexpected import path, must not end with a keyword, got: {last}"
+                raise self.fail(message, self.pos - 1, "import a different path or use an alias")
         return ast.Import(path, alias, self.loc(start))
 
     def _import_rego(self, operands: list[str], at: int, alias_at: int) -> None:

@@ -34,8 +34,17 @@ class Problems:
     def __len__(self) -> int:
         return len(self._found)
 
+    @property
+    def serious(self) -> int:
+        """How many there are beside names that are not used, which stop no other check."""
+        return sum(not _is_minor(d) for d in self._found)
+
     def ordered(self) -> tuple[Diagnostic, ...]:
         return tuple(sorted(self._found, key=lambda d: (d.file, d.row, d.col, d.code, d.message)))
+
+
+def _is_minor(found: Diagnostic) -> bool:
+    return found.message.endswith(" unused") or found.message.startswith("unused argument ")
 
 
 @dataclass(slots=True)

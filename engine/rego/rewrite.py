@@ -30,7 +30,7 @@ from cupcake.engine.rego.resolve import (
     outside_term,
     pattern_names,
 )
-from cupcake.engine.rego.safety import Uses, body_uses
+from cupcake.engine.rego.safety import UNSAFE, Uses, body_uses
 from cupcake.engine.rego.type_rules import have_text, literal_type, type_text
 from cupcake.engine.rego.withs import callable_arity, check_with
 
@@ -223,10 +223,10 @@ class Rewriter(Locals):
         builtin = self.signatures.builtins.get(dotted(operator))
         return builtin is not None and builtin.relation
 
-    def call(self, term: ast.Call, scope: Scope) -> ast.Call:
+    def call(self, term: ast.Call, scope: Scope, loc: ast.Location | None = None) -> ast.Call:
         operator = self.operator(term.operator, scope)
         args = tuple([self.term(t, scope) for t in term.args])
-        self.callable(operator, term.loc if term.loc.row else operator.loc)
+        self.callable(operator, loc or (term.loc if term.loc.row else operator.loc))
         return ast.Call(operator, args, term.loc)
 
     def callable(self, operator: ast.Ref, loc: ast.Location) -> None:
@@ -280,6 +280,8 @@ class Rewriter(Locals):
         constant = self.constant(term)
         if constant is not None:
             return constant
+        if is_print(term) and self.visible("print", scope) is None:
+            self.problems.add(TYPE_ERROR, f"{render_term(term)} used as value", term.loc)
         call = self.call(term, scope)
         name = dotted(call.operator)
         if name == "eq":
@@ -293,7 +295,7 @@ class Rewriter(Locals):
             return ast.Var(out.name, term.loc)
         return call
 
-    def check_count(self, call: ast.Call, *, nested: bool) -> None:
+    def check_count(self, call: ast.Call, *, nested: bool, loc: ast.Location | None = None) -> None:
         arity = self.arity(call.operator)
         got = len(call.args)
         if arity is None or got == arity or (got == arity + 1 and not nested):
@@ -309,7 +311,7 @@ class Rewriter(Locals):
         else:
             noun = "argument" if got == 1 else "arguments"
             message = f"function {name} has arity {arity}, got {got} {noun}"
-        self.problems.add(TYPE_ERROR, message, call.loc)
+        self.problems.add(TYPE_ERROR, message, loc or call.loc)
 
     # -- statements ----------------------------------------------------------------------------
 
@@ -371,6 +373,7 @@ class Rewriter(Locals):
         for arg in kind.args:
             names: set[str] = set()
             outside_term(arg, names)
+            self.shown(arg, scope)
             self.occurred |= names
             for name in sorted(names):
                 found = scope.lookup(name)
@@ -379,6 +382,12 @@ class Rewriter(Locals):
                 elif self.visible(name, scope) is None and name not in ROOTS:
                     written = "_" if name.startswith("$") else name
                     self.problems.add(COMPILE_ERROR, f"var {written} is undeclared", arg.loc)
+
+    def shown(self, arg: ast.Term, scope: Scope) -> None:
+        """Check the calls in an argument of a `print` that is left out."""
+        saved, self.prelude = self.prelude, []
+        self.closure((arg,), (), scope)
+        self.prelude = saved
 
     def side(self, term: ast.Term, scope: Scope) -> ast.Term:
         """One side of a unification: a relation call stays a call here, `unify` lowers it."""
@@ -403,11 +412,11 @@ class Rewriter(Locals):
         constant = self.constant(kind)
         if constant is not None:
             return ast.Unify(kind.args[0], constant) if kind.args else constant
-        call = self.call(kind, scope)
+        call = self.call(kind, scope, expr.loc)
         arity = self.arity(call.operator)
         if arity is None:
             return call
-        self.check_count(call, nested=False)
+        self.check_count(call, nested=False, loc=expr.loc)
         if self.is_relation(call.operator):
             if len(call.args) == arity:
                 return ast.Call(call.operator, (*call.args, self.generated(kind.loc)), kind.loc)
@@ -424,26 +433,24 @@ class Rewriter(Locals):
                 COMPILE_ERROR, "cannot assign vars inside negated expression", expr.loc
             )
             return ast.Unify(kind.lhs, rhs)
-        return self.unify(self.target(kind.lhs, scope), rhs)
+        return self.unify(self.target(kind.lhs, scope, expr.loc), rhs)
 
-    def target(self, term: ast.Term, scope: Scope) -> ast.Term:
-        """The left side of `:=`: variables are declared, arrays and object values may hold them."""
+    def target(self, term: ast.Term, scope: Scope, loc: ast.Location) -> ast.Term:
+        """The left side of a `:=` at `loc`: variables are declared, arrays and object values may hold them."""
         if isinstance(term, ast.Var):
-            return self.declare(term, scope, "assigned", term.loc)
+            local = self.declare(term, scope, "assigned", term.loc)
+            if not term.name.startswith("$"):
+                self.assigned[-1] = (local.name, ast.Var(term.name, loc))
+            return local
         if isinstance(term, ast.Array):
-            return ast.Array(tuple([self.target_item(t, scope) for t in term.items]), term.loc)
+            return ast.Array(tuple([self.target(t, scope, loc) for t in term.items]), term.loc)
         if isinstance(term, ast.Object):
-            return ast.Object(
-                tuple([(self.term(k, scope), self.target_item(v, scope)) for k, v in term.pairs]),
-                term.loc,
-            )
+            pairs = [(self.term(k, scope), self.target(v, scope, loc)) for k, v in term.pairs]
+            return ast.Object(tuple(pairs), term.loc)
         self.problems.add(
             COMPILE_ERROR, f"cannot assign to {_KIND_NAMES.get(type(term), 'term')}", term.loc
         )
         return term
-
-    def target_item(self, term: ast.Term, scope: Scope) -> ast.Term:
-        return self.target(term, scope)
 
     def some(self, kind: ast.SomeDecl, expr: ast.Expr, scope: Scope) -> None:
         for name in kind.names:
@@ -489,7 +496,7 @@ class Rewriter(Locals):
         _, body = self.level((), kind.body, inner)
         for v in (kind.key, kind.value) if len(self.problems) == errors else ():
             if v is not None and v.name not in self.occurred and not v.name.startswith("$"):
-                self.problems.add(COMPILE_ERROR, f"declared var {v.name} unused", expr.loc)
+                self.problems.add(COMPILE_ERROR, f"declared var {v.name} unused", kind.body[0].loc)
         self.occurred |= saved
         return ast.Every(key, value, domain, body)
 
@@ -592,6 +599,8 @@ class Rewriter(Locals):
         args: tuple[ast.Term, ...] | None = None
         computed: list[tuple[ast.Var, ast.Term]] = []
         if rule.head.args is not None:
+            for t in rule.head.args:
+                self.refs_in_arg(t, t.loc, args_scope)
             args = tuple([self.arg(t, args_scope, computed) for t in rule.head.args])
             self.read.clear()
         chain: list[ast.Rule] = []
@@ -615,15 +624,29 @@ class Rewriter(Locals):
         for local, var in self.assigned:
             if local not in self.read:
                 self.problems.add(COMPILE_ERROR, f"assigned var {var.name} unused", var.loc)
-        if rule.default:
-            return
         for name, arg in args_scope.names.items():
             if arg.name not in self.read:
                 self.problems.add(
                     COMPILE_ERROR,
                     f"unused argument {name}. (hint: use _ (wildcard variable) instead)",
-                    rule.loc,
+                    rule.head.loc,
                 )
+
+    def refs_in_arg(self, term: ast.Term, loc: ast.Location, scope: Scope) -> None:
+        """A ref in an argument may only read other arguments."""
+        match term:
+            case ast.Ref(terms=(ast.Var(name), *_)):
+                if name not in scope.names:
+                    self.problems.add(UNSAFE, f"var {name} is unsafe", loc)
+            case ast.Array() | ast.Set():
+                for t in term.items:
+                    self.refs_in_arg(t, loc, scope)
+            case ast.Object():
+                for k, v in term.pairs:
+                    self.refs_in_arg(k, loc, scope)
+                    self.refs_in_arg(v, loc, scope)
+            case _:
+                pass
 
     def arg(
         self, term: ast.Term, scope: Scope, computed: list[tuple[ast.Var, ast.Term]]
@@ -634,6 +657,8 @@ class Rewriter(Locals):
             return term
         if isinstance(term, ast.Var):
             return self.var(term, scope)
+        if isinstance(term, ast.Call):
+            self.problems.add(COMPILE_ERROR, "rule arguments cannot contain calls", term.loc)
         if isinstance(term, ast.Array):
             return ast.Array(tuple([self.arg(t, scope, computed) for t in term.items]), term.loc)
         if isinstance(term, ast.Object) and all(type(k) in _SCALARS for k, _ in term.pairs):

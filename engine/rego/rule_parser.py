@@ -20,7 +20,7 @@ from cupcake.engine.rego.lexer import (
     Tokens,
 )
 from cupcake.engine.rego.logical_parser import LogicalParser
-from cupcake.engine.rego.term_parser import OPERATORS
+from cupcake.engine.rego.term_parser import INFIX_MARKS, OPERATORS
 from cupcake.engine.rego.token_reader import MAX_DEPTH, MAX_PATH, Failure, keyword_hint, value_name
 
 
@@ -38,15 +38,20 @@ class RuleParser(LogicalParser):
         start = self.pos
         self.pos += 1
         if self.kinds[self.pos] != "ident" and not self._starts_ref(self.pos):
-            if self.kinds[self.pos] in KEYWORDS_ALL - {"true", "false", "null"}:
+            if self.kinds[self.pos] in KEYWORDS_ALL - {"true", "false", "null", "default"}:
                 kind = self.kinds[self.pos]
                 raise self.fail(f"{kind} keyword cannot be used for rule name")
             raise self.fail("unexpected default keyword: expected rule name after it", start)
         ref, args = self._name()
         if self.kinds[self.pos] not in ("=", ":="):
             if self.kinds[self.pos] == "contains":
-                raise self.unexpected("a multi-value rule has no default")
-            raise self.fail("illegal default rule (must have a value)", start)
+                raise self.fail("illegal default rule (must have a value)", start)
+            if self.kinds[self.pos] != "eof" and self.gaps[self.pos] != NEWLINE:
+                raise self.unexpected("expected the value of the default rule")
+            # OPA takes a default without a value for `true`.
+            head = ast.Head(ref, args, None, ast.Boolean(True, self.loc(start)), True, ref.loc)
+            self._add(ast.Rule(head, (), None, True, (), self.loc(start)), start)
+            return
         assign = self.kinds[self.pos] == ":="
         self.pos += 1
         value = self.infix()
@@ -166,6 +171,14 @@ class RuleParser(LogicalParser):
             raise self.unexpected()
         if kind in KEYWORDS_LOGICAL:
             raise self.fail("expression cannot be used for rule head", start)
+        if kind in INFIX_MARKS:
+            raise self.fail("rule name conflicts with built-in function", start)
+        if kind == ";":
+            raise self.fail(
+                "multiple expressions cannot be used for rule head",
+                start,
+                "rules are separated by line ends",
+            )
         if kind not in ("ident", "default", "import", "package"):
             raise self.unexpected("expected the end of the rule")
 
@@ -176,6 +189,8 @@ class RuleParser(LogicalParser):
                 raise self.fail("rule argument list must take at least one argument", start)
             return
         kind = self.kinds[self.pos]
+        if kind in INFIX_MARKS:
+            raise self.fail("rule name conflicts with built-in function", start)
         if self.gaps[self.pos] != NEWLINE and kind not in {"eof", "ident"}:
             raise self.unexpected(
                 "expected rule body or value", "write `name := value` or `name if { ... }`"

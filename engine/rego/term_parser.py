@@ -55,6 +55,7 @@ _NO_TERMS: Final = {
 }
 # Marks that can only follow a term.
 OPERATORS: Final = frozenset((*_INFIX, "=", ":=", "and", "or")) - {"in", "-"}
+INFIX_MARKS: Final = frozenset(_INFIX) - {"in"}
 
 
 class TermParser(TokenReader):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cupcake.engine.builtins import types as ty
-from cupcake.engine.builtins.types import Builtin
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Path, RuleGroup
 from cupcake.engine.rego.conflicts import definitions, is_whole, ref_text
@@ -29,6 +28,7 @@ from cupcake.engine.rego.withs import callable_arity
 
 Env = dict[str, ty.Type]
 
+_CLOSURES = (ast.ArrayComprehension, ast.SetComprehension, ast.ObjectComprehension)
 _COMPARISONS = frozenset({"equal"})
 
 
@@ -54,6 +54,11 @@ class TypeChecker:
         self.problems = problems
         self.names: Mapping[str, str] = {}
         self.done: dict[Path, ty.Type] = dict(known or {})
+        # While a statement with `with` is looked at: the documents that it replaces, with what they become.
+        self.replaced: dict[Path, ty.Type] | None = None
+        # Types of calls and comprehensions of one statement, by id: literals in literals are looked at twice.
+        self.seen: dict[int, ty.Type] = {}
+        self.above = {path[:size] for path in groups for size in range(1, len(path))}
         self.functions = {
             "data." + ".".join(str(p) for p in path): path
             for path, group in groups.items()
@@ -72,27 +77,36 @@ class TypeChecker:
         self.body(body, {})
 
     def group_type(self, path: Path) -> ty.Type:
-        """The type of the document (or of the function's result) at a group's path."""
+        """The type of the document or function at a group's path."""
         found = self.done.get(path)
         if found is not None:
             return found
         self.done[path] = ty.ANY
         group = self.groups[path]
-        saved = self.names
+        saved = self.names, self.replaced
+        self.replaced = None
+        errors = len(self.problems)
         values: list[ty.Type] = []
+        args: list[list[ty.Type]] = [[] for _ in range(group.arity or 0)]
         for rule in definitions(group):
             self.names = self.written.get(id(rule), {})
             link: ast.Rule | None = rule
             while link is not None:
-                values.append(self.rule_type(group, link))
+                env: Env = {}
+                values.append(self.rule_type(group, link, env))
+                for kinds, arg in zip(args, link.head.args or (), strict=False):
+                    kinds.append(self.term(arg, env))
                 link = link.else_
-        self.names = saved
+        self.names, self.replaced = saved
         result = union(values)
+        if group.kind == "function":
+            result = ty.FunctionOf(tuple([union(kinds) for kinds in args]), result)
+        # Of a rule that is wrong nothing is known, so that who reads it is not blamed too.
+        result = ty.ANY if len(self.problems) > errors else result
         self.done[path] = result
         return result
 
-    def rule_type(self, group: RuleGroup, rule: ast.Rule) -> ty.Type:
-        env: Env = {}
+    def rule_type(self, group: RuleGroup, rule: ast.Rule, env: Env) -> ty.Type:
         head = rule.head
         self.body(rule.body, env)
         operands = [self.term(t, env) for t in head.ref.terms[1 + len(group.path) :]]
@@ -114,8 +128,30 @@ class TypeChecker:
             self.expr(expr, env)
 
     def expr(self, expr: ast.Expr, env: Env) -> None:
+        before, self.seen = (self.replaced, self.seen), {}
         for w in expr.withs:
             self.with_(w, env)
+        if expr.withs:
+            self.replaced = {**(self.replaced or {}), **self.replacements(expr.withs, env)}
+        self.kind(expr, env)
+        self.replaced, self.seen = before
+
+    def replacements(self, withs: Sequence[ast.With], env: Env) -> dict[Path, ty.Type]:
+        """What rules can be when `with` replaces them: what they are, or the new value."""
+        found: dict[Path, ty.Type] = {}
+        for w in withs:
+            terms = w.target.terms if isinstance(w.target, ast.Ref) else ()
+            if not terms or terms[0] != ast.Var("data"):
+                continue
+            path = tuple([t.value for t in terms[1:] if isinstance(t, ast.String)])
+            group = self.groups.get(path)
+            if group is not None and group.kind == "function":
+                found[path] = self.group_type(path)
+            elif group is not None and path not in self.above:
+                found[path] = union([self.group_type(path), self.term(w.value, env)])
+        return found
+
+    def kind(self, expr: ast.Expr, env: Env) -> None:
         kind = expr.kind
         if isinstance(kind, ast.Unify):
             left = self.term(kind.lhs, env)
@@ -128,7 +164,7 @@ class TypeChecker:
             self.term(kind.domain, env)
             self.every_body(kind.body, env)
         elif isinstance(kind, ast.Call):
-            self.call(kind, env, nested=False)
+            self.call(kind, env, nested=False, loc=expr.loc)
             builtin = self.builtins.get(dotted(kind.operator))
             if builtin is not None and builtin.relation:
                 self.bind(kind.args[-1], builtin.result, env)
@@ -187,7 +223,7 @@ class TypeChecker:
     def document_target(self, target: ast.Ref) -> None:
         path: Path = ()
         for t in target.terms[1:]:
-            if path in self.groups and self.plain(path):
+            if path in self.groups:
                 message = "with keyword cannot partially replace virtual document(s)"
                 self.problems.add("rego_compile_error", message, target.loc)
                 return
@@ -202,7 +238,7 @@ class TypeChecker:
     def bind(self, pattern: ast.Term, value: ty.Type, env: Env) -> None:
         """Variables of a pattern take the types of what they are matched with."""
         if isinstance(pattern, ast.Var):
-            if pattern.name not in env:
+            if pattern.name.startswith("__local") and pattern.name not in env:
                 env[pattern.name] = bounded(value)
         elif isinstance(pattern, ast.Array):
             for i, item in enumerate(pattern.items):
@@ -217,6 +253,11 @@ class TypeChecker:
 
     def term(self, term: ast.Term, env: Env) -> ty.Type:
         """The type of a term; checks the calls, refs and closures in it."""
+        if isinstance(term, (ast.Call, *_CLOSURES)):
+            known = self.seen.get(id(term))
+            if known is None:
+                known = self.seen[id(term)] = self.computed(term, env)
+            return known
         match term:
             case ast.String():
                 return ty.STRING
@@ -230,8 +271,6 @@ class TypeChecker:
                 return env.get(term.name, ty.ANY)
             case ast.Ref():
                 return self.ref(term, env)
-            case ast.Call():
-                return self.call(term, env, nested=True)
             case ast.Array():
                 if not term.items:
                     return ty.ARRAY
@@ -240,6 +279,13 @@ class TypeChecker:
                 return ty.SetOf(union([self.term(t, env) for t in term.items]))
             case ast.Object():
                 return self.object(term, env)
+            case _:
+                return ty.ANY
+
+    def computed(self, term: ast.Call | ast.Comprehension, env: Env) -> ty.Type:
+        match term:
+            case ast.Call():
+                return self.call(term, env, nested=True)
             case ast.ArrayComprehension():
                 inner = dict(env)
                 self.body(term.body, inner)
@@ -252,8 +298,6 @@ class TypeChecker:
                 inner = dict(env)
                 self.body(term.body, inner)
                 return ty.ObjectOf((), self.term(term.key, inner), self.term(term.value, inner))
-            case _:
-                return ty.ANY
 
     def object(self, term: ast.Object, env: Env) -> ty.Type:
         static: list[tuple[str, ty.Type]] = []
@@ -286,17 +330,20 @@ class TypeChecker:
                 if path in self.groups:
                     found = path
                     break
-            if found is None or not self.plain(found):
+            if found is None or found in self.above:
                 self.operands(term, 1, env)
                 return ty.ANY
             if self.groups[found].kind == "function":
                 self.undefined(term)
                 return ty.ANY
-            current = self.group_type(found)
+            current = self.document(found)
         elif isinstance(head, ast.Var) and head.name == "input":
             current = ty.ANY
         else:
             current = self.term(head, env)
+            # What stands for a literal scalar or an `xs` of `some x in xs`: OPA lets it be.
+            if isinstance(current, ty.Scalar) and self.names.get(getattr(head, "name", "")) == "":
+                current = ty.ANY
         for t in term.terms[at:]:
             known = self.term(t, env)
             part = select(current, t, known)
@@ -308,6 +355,12 @@ class TypeChecker:
                 self.bind(t, keys_of(current), env)
             current = part
         return current
+
+    def document(self, path: Path) -> ty.Type:
+        """The type of a document where it is read; under `with`, what depends on the replaced one may be anything."""
+        if self.replaced is None:
+            return self.group_type(path)
+        return self.replaced.get(path, ty.ANY)
 
     def plain(self, path: Path) -> bool:
         """Whether a group alone makes the document at its path."""
@@ -324,35 +377,96 @@ class TypeChecker:
 
     # -- calls ---------------------------------------------------------------------------------
 
-    def call(self, call: ast.Call, env: Env, *, nested: bool) -> ty.Type:
+    def call(
+        self, call: ast.Call, env: Env, *, nested: bool, loc: ast.Location = ast.NOWHERE
+    ) -> ty.Type:
+        """Check a call; variables without a type take that of the operand for which they stand."""
         have = [self.term(a, env) for a in call.args]
         name = dotted(call.operator)
+        loc = loc if loc.row else call.loc
         path = self.functions.get(name)
         if path is not None:
-            return self.group_type(path)
+            function = self.document(path)
+            if not isinstance(function, ty.FunctionOf):
+                return ty.ANY
+            self.operands_fit(call, have, function, env, nested=nested, loc=loc)
+            return function.result or ty.ANY
         builtin = self.builtins.get(name)
         if builtin is None:
             return ty.ANY
         if name in _COMPARISONS and len(have) == 2:
             # As a statement it is a unification; as a value (`x := 1 == "a"`) it is just false.
-            if not nested and not may_equal(have[0], have[1]):
-                self.mismatch(have[0], have[1], call.loc)
+            if not nested:
+                if not may_equal(have[0], have[1]):
+                    self.mismatch(have[0], have[1], loc)
+                self.bind(call.args[0], have[1], env)
+                self.bind(call.args[1], have[0], env)
             return ty.BOOLEAN
         if builtin.variadic:
             return builtin.result
-        if not all(may_equal(h, w) for h, w in zip(have, builtin.args, strict=False)):
-            self.invalid(name, builtin, have, nested, call.loc)
-            return ty.ANY
-        return builtin.result
+        wanted = ty.FunctionOf(builtin.args, builtin.result)
+        fits = self.operands_fit(call, have, wanted, env, nested=nested, loc=loc)
+        return builtin.result if fits else ty.ANY
 
-    def invalid(
+    def operands_fit(
         self,
-        name: str,
-        builtin: Builtin,
+        call: ast.Call,
         have: list[ty.Type],
+        function: ty.FunctionOf,
+        env: Env,
+        *,
         nested: bool,
         loc: ast.Location,
-    ) -> None:
-        want = ", ".join(type_text(t) for t in (*builtin.args, builtin.result))
-        text = f"{name}: invalid argument(s)\n\thave: {have_text(have, nested)}\n\twant: ({want})"
-        self.problems.add(TYPE_ERROR, text, loc)
+    ) -> bool:
+        for arg, kind, wanted in zip(call.args, have, function.args, strict=False):
+            literal = isinstance(arg, (ast.Var, ast.Array, ast.Object, ast.Set))
+            if not may_equal(kind, wanted) or (literal and not self.fits(arg, wanted, env)):
+                wants = ", ".join(type_text(t) for t in (*function.args, function.result or ty.ANY))
+                name, haves = dotted(call.operator), have_text(have, nested)
+                text = f"{name}: invalid argument(s)\n\thave: {haves}\n\twant: ({wants})"
+                self.problems.add(TYPE_ERROR, text, loc)
+                return False
+        return True
+
+    def fits(self, term: ast.Term, want: ty.Type, env: Env) -> bool:
+        """Whether a term, each part of a literal on its own, may have the type; variables without one take it."""
+        match term:
+            case ast.Var():
+                if term.name.startswith("__local") and term.name not in env:
+                    env[term.name] = bounded(want)
+                    return True
+                return may_equal(self.term(term, env), want)
+            case ast.Array() | ast.Object() | ast.Set():
+                if isinstance(want, ty.Any):
+                    # Each alternative may tell something of a variable: none is left out.
+                    found = [self.literal_fits(term, kind, env) for kind in want.of or (want,)]
+                    return any(found)
+                return self.literal_fits(term, want, env)
+            case _:
+                return may_equal(self.term(term, env), want)
+
+    def literal_fits(self, term: ast.Array | ast.Object | ast.Set, want: ty.Type, env: Env) -> bool:
+        match term, want:
+            case _, ty.Any():
+                parts = [v for _, v in term.pairs] if isinstance(term, ast.Object) else term.items
+                return all(self.fits(part, want, env) for part in parts)
+            case ast.Array(), ty.ArrayOf():
+                if want.rest is None and len(term.items) != len(want.static):
+                    return False
+                kinds = [
+                    want.static[i] if i < len(want.static) else want.rest or ty.ANY
+                    for i in range(len(term.items))
+                ]
+                return all(self.fits(t, k, env) for t, k in zip(term.items, kinds, strict=True))
+            case ast.Set(), ty.SetOf():
+                return all(self.fits(t, want.of, env) for t in term.items)
+            case ast.Object(), ty.ObjectOf():
+                if want.dynamic_key is None and len(term.pairs) != len(want.static):
+                    return False
+                for key, value in term.pairs:
+                    kind = select(want, key, self.term(key, env))
+                    if kind is NOTHING or not self.fits(value, kind, env):
+                        return False
+                return True
+            case _:
+                return False
