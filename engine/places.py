@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
-# (offset in the module or function, number of the file, row, column)
-Entry = tuple[int, int, int, int]
+# (number of the file, row, column)
+Place: TypeAlias = tuple[int, int, int]
 
 
-def write_places(files: Sequence[str], entries: Iterable[Entry]) -> str:
-    """The text of entries in rising order."""
-    parts = [json.dumps(list(files), separators=(",", ":"))]
+def write_places(files: Sequence[str], entries: Iterable[tuple[int, Place]]) -> str:
+    """The text of entries (offset in the module, place) in rising order. Of `files` it holds those that are named."""
+    numbers: dict[int, int] = {}
+    parts = [""]
     before = 0
-    for offset, file, row, col in entries:
-        parts.append(f"{offset - before}:{file}:{row}:{col}")
+    for offset, (file, row, col) in entries:
+        number = numbers.setdefault(file, len(numbers)) if row else 0
+        parts.append(f"{offset - before}:{number}:{row}:{col}")
         before = offset
+    parts[0] = json.dumps([files[file] for file in numbers], separators=(",", ":"))
     return "\n".join(parts)
 
 

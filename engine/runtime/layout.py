@@ -103,6 +103,34 @@ def _compare(a: _Placed, b: _Placed) -> int:
 _sort_key = cmp_to_key(_compare)
 
 
+class ConstantImages:
+    """Strings as they stand in a pool, with their hashes and bytes: the same in every pool, and most of the work."""
+
+    __slots__ = ("_strings",)
+
+    def __init__(self) -> None:
+        self._strings: dict[str, tuple[bytes, int, bytes]] = {}
+
+    def string(self, value: str) -> tuple[bytes, int, bytes]:
+        """(image, a multiple of 8 bytes; hash; UTF-8 text)."""
+        found = self._strings.get(value)
+        if found is None:
+            found = self._strings[value] = _string_image(value)
+        return found
+
+
+def _string_image(value: str) -> tuple[bytes, int, bytes]:
+    # A lone surrogate becomes U+FFFD, as in a string that is read at run time.
+    data = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    hashed = _fold(_hash_bytes(abi.HASH_SEED_STRING ^ len(data), data))
+    size = abi.OFF_STR_BYTES + len(data) + 1
+    image = bytearray(size + -size % 8)
+    struct.pack_into("<BBHI", image, 0, abi.STRING, 0, 0, hashed)
+    struct.pack_into("<I", image, abi.OFF_STR_LEN, len(data))
+    image[abi.OFF_STR_BYTES : abi.OFF_STR_BYTES + len(data)] = data
+    return bytes(image), hashed, data
+
+
 class ConstantPool:
     """Collects constants; each distinct one is stored once. Offsets count from the pool's start, which is 8-aligned.
 
@@ -110,7 +138,9 @@ class ConstantPool:
     again, also after more was added.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, images: ConstantImages | None = None) -> None:
+        """`images` may be shared between pools, so that strings are made once."""
+        self._images = ConstantImages() if images is None else images
         self._data = bytearray()
         self._relocations: list[int] = []
         self._known: dict[object, _Placed] = {}
@@ -222,14 +252,9 @@ class ConstantPool:
         key = ("string", value)
         if known := self._known.get(key):
             return known
-        # A lone surrogate becomes U+FFFD, as in a string that is read at run time.
-        data = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
-        hashed = _fold(_hash_bytes(abi.HASH_SEED_STRING ^ len(data), data))
-        offset = self._reserve(abi.OFF_STR_BYTES + len(data) + 1)
-        self._head(offset, abi.STRING, 0, 0, hashed)
-        self._word(offset + abi.OFF_STR_LEN, len(data))
-        start = offset + abi.OFF_STR_BYTES
-        self._data[start : start + len(data)] = data
+        image, hashed, data = self._images.string(value)
+        offset = self._reserve(0)
+        self._data += image
         self._known[key] = _Placed(offset, abi.STRING, hashed, data)
         return self._known[key]
 

@@ -1,14 +1,17 @@
-"""Writes one function's instructions: labels by absolute depth, locals handed out and taken back, calls by name.
+"""Writes one function's instructions: labels by absolute depth, locals handed out and taken back, calls and all that
+depends on the rest of the module by name, as holes.
 
 All values are i32. It knows nothing of Rego or the runtime; it must not be reused after `finish`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from itertools import accumulate
+from typing import Literal, TypeAlias
 
-from cupcake.engine.places import Entry
+from cupcake.engine.places import Place
 from cupcake.engine.wasm import opcodes as op
 from cupcake.engine.wasm.errors import CodegenError
 from cupcake.engine.wasm.leb128 import sleb, uleb
@@ -18,45 +21,81 @@ MAX_LOCALS = 50_000
 MAX_BODY = 7_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Relocation:
-    """Where an index belongs that the linker knows. `call`: the function `symbol`, behind the call opcode. `indirect`: the
-    type of `number` i32 parameters and an i32 result, behind the opcode and before the table's number (0 in `body`).
-    `global`: the policy's global `number`."""
-
-    offset: int
-    kind: Literal["call", "indirect", "global"]
-    symbol: str = ""
-    number: int = 0
+# What only the whole module can say, by kind and name. A whole instruction that pushes: `const 17` (the address of a
+# constant), `host name` (the id of a host builtin), `counter 3` (its address), `dispatch` (the address of the tree of rules), `memo f` (the base of
+# the memo frame for the slot of a function). An immediate: `slot f` (the slot's offset from that base), `call f`,
+# `type 2` (a type of two values to a value, and the table), `global 0` (of the policy's globals).
+Hole: TypeAlias = str
 
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """A function with holes: each relocation's index is to be inserted at its offset of `body`.
-
-    `places`: (offset of `body`, file number, row, column) from where on instructions belong to a place."""
+    """A function with holes: its code is pieces[0], holes[0], pieces[1] ... `needs` are patterns to prepare for it.
+    `calls`: the functions that it calls, each once. `indirect`: numbers of parameters of its calls through the table.
+    `places`: (number of holes before, bytes of pieces before, place) from where on instructions belong to a place."""
 
     name: str
     params: int
     results: int
-    body: bytes
-    relocations: tuple[Relocation, ...]
-    places: tuple[Entry, ...] = ()
+    pieces: tuple[bytes, ...]
+    holes: tuple[Hole, ...]
+    needs: tuple[Need, ...]
+    calls: tuple[str, ...]
+    indirect: tuple[int, ...]
+    places: tuple[tuple[int, int, Place], ...] = ()
+
+    def body(self, numbers: Mapping[Hole, bytes]) -> bytes:
+        """The code with every hole filled."""
+        parts: list[bytes] = [b""] * (2 * len(self.holes) + 1)
+        parts[::2] = self.pieces
+        parts[1::2] = [numbers[hole] for hole in self.holes]
+        return b"".join(parts)
+
+    def placed(self, numbers: Mapping[Hole, bytes]) -> list[tuple[int, Place]]:
+        """(offset in the filled code, place)."""
+        if not self.places:
+            return []
+        sizes = accumulate([len(numbers[hole]) for hole in self.holes], initial=0)
+        filled = list(sizes)
+        return [(offset + filled[holes], place) for holes, offset, place in self.places]
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something to prepare before a function runs: a builtin's `pattern` (an array with its delimiters for a glob), or, where it
+    is not known, the host's compiler of patterns."""
+
+    kind: Literal["regex", "glob", "compiler"]
+    pattern: str = ""
+    delimiters: tuple[str, ...] | None = None
 
 
 class Assembler:
     """An append-only writer of one function."""
 
     __slots__ = (
-        "_free", "_locals", "_place", "depth", "name", "out", "params", "places", "relocations", "results",
-    )  # fmt: skip
+        "_cuts",
+        "_free",
+        "_holes",
+        "_locals",
+        "_place",
+        "depth",
+        "name",
+        "needs",
+        "out",
+        "params",
+        "places",
+        "results",
+    )
 
     def __init__(self, name: str, params: int, results: int = 1) -> None:
         self.name, self.params, self.results = name, params, results
         self.out = bytearray()
-        self.relocations: list[Relocation] = []
-        self.places: list[Entry] = []
-        self._place: tuple[int, int, int] | None = None
+        self.needs: list[Need] = []
+        self.places: list[tuple[int, int, Place]] = []
+        self._place: Place | None = None
+        self._cuts: list[int] = []
+        self._holes: list[Hole] = []
         self.depth = 0
         self._locals = params
         self._free: list[int] = []
@@ -82,12 +121,11 @@ class Assembler:
     def give_back(self, local: int) -> None:
         self._free.append(local)
 
-    def at(self, file: int, row: int, col: int) -> None:
+    def at(self, place: Place) -> None:
         """The instructions that follow belong to this place."""
-        place = (file, row, col)
         if place != self._place:
             self._place = place
-            self.places.append((len(self.out), file, row, col))
+            self.places.append((len(self._cuts), len(self.out), place))
 
     def emit(self, *parts: int) -> None:
         """Raw bytes: opcodes without immediates."""
@@ -107,13 +145,22 @@ class Assembler:
 
     def get_global(self, index: int) -> None:
         self.out.append(op.GLOBAL_GET)
-        self.relocations.append(Relocation(len(self.out), "global", number=index))
+        self.hole(f"global {index}")
 
     def set_global(self, index: int) -> None:
         self.out.append(op.GLOBAL_SET)
-        self.relocations.append(Relocation(len(self.out), "global", number=index))
+        self.hole(f"global {index}")
 
-    def const(self, value: int) -> None:
+    def hole(self, hole: Hole) -> None:
+        self._cuts.append(len(self.out))
+        self._holes.append(hole)
+
+    def const(self, value: int | Hole) -> None:
+        """Push a number, or what a hole of a whole instruction pushes."""
+        if isinstance(value, str):
+            self._cuts.append(len(self.out))
+            self._holes.append(value)
+            return
         self.out.append(op.I32_CONST)
         self.out += sleb(value if value < 1 << 31 else value - (1 << 32))
 
@@ -121,22 +168,29 @@ class Assembler:
         self.out.append(op.I64_CONST)
         self.out += sleb(value)
 
-    def load(self, offset: int = 0) -> None:
+    def load(self, offset: int | Hole = 0) -> None:
         """i32 at (address on the stack) + offset."""
-        self.out += bytes((op.I32_LOAD, 2)) + uleb(offset)
+        self.out += bytes((op.I32_LOAD, 2))
+        self._offset(offset)
 
-    def store(self, offset: int = 0) -> None:
-        self.out += bytes((op.I32_STORE, 2)) + uleb(offset)
+    def store(self, offset: int | Hole = 0) -> None:
+        self.out += bytes((op.I32_STORE, 2))
+        self._offset(offset)
+
+    def _offset(self, offset: int | Hole) -> None:
+        if isinstance(offset, str):
+            self.hole(offset)
+        else:
+            self.out += uleb(offset)
 
     def call(self, symbol: str) -> None:
         self.out.append(op.CALL)
-        self.relocations.append(Relocation(len(self.out), "call", symbol))
+        self.hole("call " + symbol)
 
     def call_indirect(self, params: int) -> None:
         """Through the table; the entry's number is on the stack behind `params` i32 arguments."""
         self.out.append(op.CALL_INDIRECT)
-        self.relocations.append(Relocation(len(self.out), "indirect", number=params))
-        self.out.append(0)
+        self.hole(f"type {params}")
 
     def block(self) -> int:
         """Open a block; its label is for `br` and `br_if`, which leave it."""
@@ -179,21 +233,30 @@ class Assembler:
     def finish(self) -> Assembled:
         """Close the function."""
         self.out.append(op.END)
-        if len(self.out) > MAX_BODY:
+        out, holes = bytes(self.out), self._holes
+        if len(out) + 6 * len(holes) > MAX_BODY:
             raise CodegenError(
-                f"{self.name} compiles to {len(self.out)} bytes, more than the {MAX_BODY} that a function may have: "
+                f"{self.name} compiles to {len(out)} bytes, more than the {MAX_BODY} that a function may have: "
                 "split the rule"
             )
         extra = self._locals - self.params
         head = b"\x01" + uleb(extra) + bytes((op.I32,)) if extra else b"\0"
-        shift = len(head)
+        pieces: list[bytes] = []
+        at = 0
+        for cut in self._cuts:
+            pieces.append(out[at:cut])
+            at = cut
+        pieces.append(out[at:])
+        pieces[0] = head + pieces[0]
+        distinct = dict.fromkeys(holes)
         return Assembled(
             self.name,
             self.params,
             self.results,
-            head + bytes(self.out),
-            tuple(
-                Relocation(r.offset + shift, r.kind, r.symbol, r.number) for r in self.relocations
-            ),
-            tuple((offset + shift, *place) for offset, *place in self.places),  # type: ignore[misc]
+            tuple(pieces),
+            tuple(holes),
+            tuple(self.needs),
+            calls=tuple([h[5:] for h in distinct if h.startswith("call ")]),
+            indirect=tuple([int(h[5:]) for h in distinct if h.startswith("type ")]),
+            places=tuple([(n, offset + len(head), place) for n, offset, place in self.places]),
         )

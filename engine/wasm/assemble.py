@@ -14,6 +14,7 @@ from cupcake.engine.wasm.codegen import generate
 from cupcake.engine.wasm.image import RuntimeImage, runtime_image
 from cupcake.engine.wasm.link import link
 from cupcake.engine.wasm.split import Core, policy_module, shipped_core
+from cupcake.engine.wasm.unit import CodeCache
 
 
 def assemble(
@@ -22,9 +23,10 @@ def assemble(
     core: Core | None = None,
     *,
     extra_builtins: Iterable[Builtin] = (),
+    cache: CodeCache | None = None,
 ) -> Artifact:
     """Compile a planned policy. `image` and `core` default to the runtime that ships with the package;
-    `extra_builtins` are host builtins that the registry does not know.
+    `extra_builtins` are host builtins that the registry does not know. A `cache` serves policies of one pool.
 
     Raises CodegenError (a limit, an unknown builtin) or LinkError."""
     image, core = image or runtime_image(), core or shipped_core()
@@ -34,6 +36,7 @@ def assemble(
         compile_pattern=compile_pattern,
         compile_glob=compile_glob,
         extra_builtins=extra_builtins,
+        cache=cache,
     )
     owned, places = policy_module(generated, core)
     return Artifact(

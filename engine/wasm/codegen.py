@@ -17,12 +17,14 @@ from cupcake.engine.builtins.types import Builtin
 from cupcake.engine.plan import ir
 from cupcake.engine.runtime import abi
 from cupcake.engine.wasm import opcodes as op
-from cupcake.engine.wasm.asm import Assembled, Assembler
+from cupcake.engine.wasm.asm import Assembled, Assembler, Hole
 from cupcake.engine.wasm.errors import LinkError
 from cupcake.engine.wasm.image import RuntimeImage
+from cupcake.engine.wasm.placement import FRAME, Placement
 from cupcake.engine.wasm.statements import ASSIGN_ONCE, INSERT_ONCE, compile_function, compile_plan
 from cupcake.engine.wasm.unit import (
     REGEX_COMPILE,
+    CodeCache,
     GlobCompiler,
     PatternCompiler,
     Unit,
@@ -38,12 +40,13 @@ _EXTRA_GLOBALS = 3
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """`data` belongs at `data_base`; `heap_start` is the first free byte behind it. `words`: address -> initial i32
+    """`numbers`: what stands in the functions' holes, but for calls, types and globals. `data` belongs at `data_base`; `heap_start` is the first free byte behind it. `words`: address -> initial i32
     of a runtime variable. `table`: functions from `table_base` on. `globals`: number of mutable i32 globals wanted.
     `files`: what the file numbers in places stand for. `counters`: address of those
     of CountStmt, and how many there are."""
 
     functions: tuple[Assembled, ...]
+    numbers: Mapping[Hole, bytes]
     data: bytes
     data_base: int
     heap_start: int
@@ -64,47 +67,61 @@ def generate(
     compile_pattern: PatternCompiler,
     compile_glob: GlobCompiler,
     extra_builtins: Iterable[Builtin] = (),
+    cache: CodeCache | None = None,
 ) -> Generated:
-    """Compile a verified policy. CodegenError when a limit is exceeded or a name is unknown."""
-    unit = Unit(policy, image, compile_pattern, compile_glob, extra_builtins)
-    data = unit.document()
+    """Compile a verified policy. CodegenError when a limit is exceeded or a name is unknown. With a `cache`, planned
+    functions that are the same objects as before are not compiled again."""
+    unit = Unit(
+        policy,
+        image,
+        compile_pattern=compile_pattern,
+        compile_glob=compile_glob,
+        extra_builtins=extra_builtins,
+        cache=cache,
+    )
+    placement = Placement(unit)
+    data = placement.document()
+    placement.count(policy.counters)
     functions = [compile_function(unit, f) for f in policy.funcs]
     functions += [compile_plan(unit, i, p) for i, p in enumerate(policy.plans)]
     frame_size = 4 * len(unit.memo_slots)
-    words = _pattern_tables(unit)
+    placement.place(functions)
+    words = _pattern_tables(unit.image, placement)
     names = tuple(p.name for p in policy.plans)
-    builtins_value = unit.value(_ids(unit.host_ids))
-    entrypoints_value = unit.value(_ids({n: i for i, n in enumerate(names)}))
     run_constants = _run_texts(unit)
-    pool = bytes(unit.pool.finish(unit.base))
-    # The first memo frame follows the constants: memory is zero there, and needs no bytes in the file.
-    frame = (unit.base + len(pool) + 15) & ~15
-    heap_start = (frame + frame_size + 15) & ~15
-    words[_address(image, "rt_heap_start")] = heap_start
-    functions += [
+    own = [
         _assign_once(),
         _insert_once(),
         _memo_push(unit, frame_size),
         _memo_pop(unit),
-        _run(unit, len(names), data, range(frame, frame + frame_size), run_constants),
+        _run(unit, len(names), data, frame_size, run_constants),
         _eval(),
         _opa_eval(unit, run_constants),
-        _constant_function("builtins", builtins_value),
-        _constant_function("entrypoints", entrypoints_value),
+        _constant_function("builtins", unit.value(_ids(placement.host_ids))),
+        _constant_function("entrypoints", unit.value(_ids({n: i for i, n in enumerate(names)}))),
     ]
+    placement.place(own)
+    pool = bytes(placement.pool.finish(placement.base))
+    # The first memo frame follows the constants: memory is zero there, and needs no bytes in the file.
+    frame = (placement.base + len(pool) + 15) & ~15
+    placement.frame(frame)
+    heap_start = (frame + frame_size + 15) & ~15
+    words[_address(image, "rt_heap_start")] = heap_start
+    unit.forget_others()
     return Generated(
-        functions=tuple(functions),
+        functions=(*functions, *own),
+        numbers=placement.numbers,
         data=pool,
-        data_base=unit.base,
+        data_base=placement.base,
         heap_start=heap_start,
         words=words,
-        table=tuple(unit.table),
-        table_base=unit.table_base,
+        table=tuple(placement.table),
+        table_base=placement.table_base,
         globals=_EXTRA_GLOBALS,
-        builtins=dict(unit.host_ids),
+        builtins=dict(placement.host_ids),
         entrypoints=names,
         files=policy.static.files,
-        counters=(unit.counters, policy.counters),
+        counters=(placement.counters, policy.counters),
     )
 
 
@@ -119,22 +136,22 @@ def _address(image: RuntimeImage, name: str) -> int:
     return image_address
 
 
-def _pattern_tables(unit: Unit) -> dict[int, int]:
+def _pattern_tables(image: RuntimeImage, placed: Placement) -> dict[int, int]:
     words: dict[int, int] = {}
-    for kind, pairs in (("regex", unit.regexes.values()), ("glob", unit.globs.values())):
+    for kind, pairs in (("regex", placed.regexes.values()), ("glob", placed.globs.values())):
         if pairs:
             table = b"".join(n.to_bytes(4, "little") for pair in pairs for n in pair)
-            words[_address(unit.image, f"rt_{kind}_table")] = unit.bytes_at(table)
-            words[_address(unit.image, f"rt_{kind}_count")] = len(pairs)
-    if "rt_regex_compile_id" in unit.image.addresses:
-        words[unit.image.addresses["rt_regex_compile_id"]] = unit.host_ids.get(REGEX_COMPILE, -1)
+            words[_address(image, f"rt_{kind}_table")] = placed.bytes_at(table)
+            words[_address(image, f"rt_{kind}_count")] = len(pairs)
+    if "rt_regex_compile_id" in image.addresses:
+        words[image.addresses["rt_regex_compile_id"]] = placed.host_ids.get(REGEX_COMPILE, -1)
     return words
 
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    bad_input: int
-    bad_entrypoint: int
+    bad_input: Hole
+    bad_entrypoint: Hole
 
 
 def _run_texts(unit: Unit) -> _Texts:
@@ -144,7 +161,7 @@ def _run_texts(unit: Unit) -> _Texts:
     )
 
 
-def _abort(asm: Assembler, code: int, message: int) -> None:
+def _abort(asm: Assembler, code: int, message: Hole) -> None:
     asm.const(code)
     asm.const(message)
     asm.call("rt_fail")
@@ -233,19 +250,19 @@ def _memo_pop(unit: Unit) -> Assembled:
     return asm.finish()
 
 
-def _run(unit: Unit, plans: int, data: int, frame: range, texts: _Texts) -> Assembled:
-    """(entrypoint, input, data) -> result set: what `eval` and `opa_eval` share. `frame`: addresses of the memo frame."""
+def _run(unit: Unit, plans: int, data: int, frame_size: int, texts: _Texts) -> Assembled:
+    """(entrypoint, input, data) -> result set: what `eval` and `opa_eval` share. `data`: the base document's address."""
     asm = Assembler("run", 3)
     asm.const(0)
     asm.set_global(unit.free_global)
-    asm.const(frame.start)
+    asm.const(FRAME)
     asm.set_global(unit.memo_global)
-    if frame:
+    if frame_size:
         # The first evaluation of an instance finds the frame zero; the page need not be touched for that.
         asm.get_global(unit.used_global)
         asm.if_()
-        asm.const(frame.start)
-        _fill(asm, len(frame))
+        asm.const(FRAME)
+        _fill(asm, frame_size)
         asm.end()
         asm.const(1)
         asm.set_global(unit.used_global)
@@ -333,7 +350,7 @@ def _call_either(asm: Assembler, names: tuple[str, str], args: tuple[int, ...], 
     asm.end()
 
 
-def _constant_function(name: str, value: int) -> Assembled:
+def _constant_function(name: str, value: Hole) -> Assembled:
     asm = Assembler(name, 0)
     asm.const(value)
     return asm.finish()

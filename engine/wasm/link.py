@@ -112,7 +112,7 @@ class _Linker:
         number |= {old: first + i for i, old in enumerate(kept)}
         names |= {f.name: first + len(kept) + i for i, f in enumerate(functions)}
         codes = [self._runtime_code(i, number) for i in kept]
-        codes += [self._policy_code(f, names, number) for f in functions]
+        codes += self._policy_codes(functions, names, number)
         globals_ = list(image.module.globals)
         globals_ += [Global(GlobalType(op.I32, True), 0)] * generated.globals
         version = len(globals_)
@@ -182,13 +182,8 @@ class _Linker:
         return found
 
     def _policy_targets(self, function: Assembled) -> list[int | str]:
-        targets: list[int | str] = []
-        for relocation in function.relocations:
-            if relocation.kind == "call":
-                targets.append(self._resolve(relocation.symbol))
-            elif relocation.kind == "indirect":
-                self.indirect.add(value_type(relocation.number))
-        return targets
+        self.indirect.update(value_type(params) for params in function.indirect)
+        return [self._resolve(symbol) for symbol in function.calls]
 
     def _runtime_targets(self, index: int) -> list[int | str]:
         targets: list[int | str] = []
@@ -242,22 +237,24 @@ class _Linker:
         parts.append(code.body[at:])
         return Code(code.type, b"".join(parts))
 
-    def _policy_code(self, f: Assembled, names: dict[str, int], number: dict[int, int]) -> Code:
-        parts: list[bytes] = []
-        at = 0
-        for relocation in f.relocations:
-            match relocation.kind:
-                case "call":
-                    index = self._export_index(relocation.symbol, names, number)
-                case "indirect":
-                    index = self._type_index(value_type(relocation.number))
-                case "global":
-                    index = len(self.image.module.globals) + relocation.number
-            parts += (f.body[at : relocation.offset], uleb(index))
-            at = relocation.offset
-        parts.append(f.body[at:])
-        wanted = FuncType((op.I32,) * f.params, (op.I32,) * f.results)
-        return Code(self._type_index(wanted), b"".join(parts))
+    def _policy_codes(
+        self, functions: Iterable[Assembled], names: dict[str, int], number: dict[int, int]
+    ) -> list[Code]:
+        numbers = dict(self.generated.numbers)
+        first = len(self.image.module.globals)
+        for i in range(self.generated.globals):
+            numbers[f"global {i}"] = uleb(first + i)
+        codes: list[Code] = []
+        for f in functions:
+            for symbol in f.calls:
+                hole = "call " + symbol
+                if hole not in numbers:
+                    numbers[hole] = uleb(self._export_index(symbol, names, number))
+            for params in f.indirect:
+                numbers[f"type {params}"] = uleb(self._type_index(value_type(params))) + b"\0"
+            wanted = FuncType((op.I32,) * f.params, (op.I32,) * f.results)
+            codes.append(Code(self._type_index(wanted), f.body(numbers)))
+        return codes
 
     def _export_index(self, symbol: str, names: dict[str, int], number: dict[int, int]) -> int:
         resolved = self._resolve(symbol)

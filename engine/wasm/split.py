@@ -13,11 +13,11 @@ what `link.py` would compute: the functions are the same bytes but for how they 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from cupcake.engine.artifact import core_namespace
-from cupcake.engine.places import Entry, write_places
+from cupcake.engine.places import Place, write_places
 from cupcake.engine.wasm import opcodes as op
 from cupcake.engine.wasm.asm import Assembled
 from cupcake.engine.wasm.codegen import Generated
@@ -58,6 +58,7 @@ POLICY_EXPORTS = ("opa_eval",)
 # What an instance of the policy hands on to the core, in the order of the core's imports.
 SHARED = ("memory", "table", "abort", "host")
 _ABORT = FuncType((op.I32,), ())
+_NO_PLACES = [(0, (0, 0, 0))]
 # host(arity, id, up to four operands) -> value: all of opa_builtin0..4 in one.
 _HOST = FuncType((op.I32,) * (2 + MAX_HOST_ARGS), (op.I32,))
 
@@ -181,37 +182,23 @@ def policy_module(generated: Generated, core: Core) -> tuple[bytes, str]:
     )
     called: dict[str, int] = {}
     codes = []
-    placed: list[list[Entry]] = []
+    placed: list[list[tuple[int, Place]]] = []
+    numbers = dict(generated.numbers)
+    for i in range(generated.globals):
+        numbers[f"global {i}"] = uleb(i)
+    for name, number in index.items():
+        numbers["call " + name] = uleb(number)
     for f in functions:
-        parts: list[bytes] = []
-        at = 0
-        shifts: list[tuple[int, int]] = []
-        for r in f.relocations:
-            match r.kind:
-                case "global":
-                    parts += (f.body[at : r.offset], uleb(r.number))
-                    at = r.offset
-                    shifts.append((at, len(parts[-1])))
-                case "indirect":
-                    # The policy's own functions are in a table of its own, the second.
-                    parts += (
-                        f.body[at : r.offset],
-                        uleb(type_index(value_type(r.number))),
-                        b"\x01",
-                    )
-                    at = r.offset + 1
-                    shifts.append((r.offset, len(parts[-2])))
-                case "call":
-                    number = index.get(r.symbol)
-                    if number is None:
-                        number = called.setdefault(r.symbol, 2 + len(index) + len(called))
-                    parts += (f.body[at : r.offset], uleb(number))
-                    at = r.offset
-                    shifts.append((at, len(parts[-1])))
-        parts.append(f.body[at:])
+        for symbol in f.calls:
+            if symbol not in index and symbol not in called:
+                called[symbol] = 2 + len(index) + len(called)
+                numbers["call " + symbol] = uleb(called[symbol])
+        for params in f.indirect:
+            # The policy's own functions are in a table of its own, the second.
+            numbers[f"type {params}"] = uleb(type_index(value_type(params))) + b"\x01"
         wanted = FuncType((op.I32,) * f.params, (op.I32,) * f.results)
-        codes.append(Code(type_index(wanted), b"".join(parts)))
-        placed.append(_shifted(f.places, shifts))
+        codes.append(Code(type_index(wanted), f.body(numbers)))
+        placed.append(f.placed(numbers))
     for symbol in called:
         of = core.types.get(symbol)
         if of is None:
@@ -255,23 +242,11 @@ def policy_module(generated: Generated, core: Core) -> tuple[bytes, str]:
             customs=(_names(functions, index),),
         )
     )
-    entries: list[Entry] = []
+    entries: list[tuple[int, Place]] = []
     for start, places in zip(code_offsets(wasm), placed, strict=False):
         # A function without places of its own must not count to the one before it.
-        entries += [(start + o, *rest) for o, *rest in places or ((0, 0, 0, 0),)]  # type: ignore[misc]
+        entries += [(start + offset, place) for offset, place in places or _NO_PLACES]
     return wasm, write_places(generated.files, entries)
-
-
-def _shifted(places: Sequence[Entry], inserted: Sequence[tuple[int, int]]) -> list[Entry]:
-    """The places of a body after insertions, each (offset in the old body, length)."""
-    found: list[Entry] = []
-    at = shift = 0
-    for offset, file, row, col in places:
-        while at < len(inserted) and inserted[at][0] <= offset:
-            shift += inserted[at][1]
-            at += 1
-        found.append((offset + shift, file, row, col))
-    return found
 
 
 def _names(functions: list[Assembled], index: Mapping[str, int]) -> CustomSection:
@@ -331,8 +306,8 @@ def _reached(generated: Generated) -> list[Assembled]:
         name = work.pop()
         if name not in seen and name in by_name:
             seen.add(name)
-            work += (r.symbol for r in by_name[name].relocations if r.kind == "call")
-            if any(r.kind == "indirect" for r in by_name[name].relocations):
+            work += by_name[name].calls
+            if by_name[name].indirect:
                 work += generated.table
     return [f for f in generated.functions if f.name in seen]
 

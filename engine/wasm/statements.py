@@ -18,7 +18,7 @@ from cupcake.engine.wasm import opcodes as op
 from cupcake.engine.wasm.asm import Assembled, Assembler
 from cupcake.engine.wasm.errors import CodegenError
 from cupcake.engine.wasm.known import UNKNOWN, keys_of, values_of
-from cupcake.engine.wasm.unit import MAX_HOST_ARGS, Unit, plan_symbol, policy_symbol
+from cupcake.engine.wasm.unit import MAX_HOST_ARGS, Made, Unit, plan_symbol, policy_symbol
 from cupcake.engine.wasm.uses import read_locals
 
 # Blocks in blocks: each level costs Python frames here and in the planner, and stack in the engine's compiler.
@@ -47,6 +47,7 @@ class FunctionWriter:
         self.asm = Assembler(name, len(params))
         self.locals = {local: i for i, local in enumerate(params)}
         self.conflict = conflict
+        self.callees: dict[str, object] = {}
         self.labels: list[int] = []
         self.withs: list[_With] = []
         self.known: dict[int, object] = dict.fromkeys(params, UNKNOWN)
@@ -79,7 +80,7 @@ class FunctionWriter:
 
     def mark(self, place: ir.Place) -> None:
         """What follows may fail, and is at this place of the source."""
-        self.asm.at(place.file, place.row, place.col)
+        self.asm.at((place.file, place.row, place.col))
 
     def constant(self, operand: ir.Operand) -> object:
         match operand:
@@ -145,8 +146,8 @@ class FunctionWriter:
     # -- statements -----------------------------------------------------------------------------------------
 
     def count(self, s: ir.CountStmt, fail: int) -> None:
-        self.asm.const(self.unit.counters + 4 * s.counter)
-        self.asm.const(self.unit.counters + 4 * s.counter)
+        self.asm.const(f"counter {s.counter}")
+        self.asm.const(f"counter {s.counter}")
         self.asm.load()
         self.asm.const(1)
         self.asm.emit(op.I32_ADD)
@@ -189,7 +190,7 @@ class FunctionWriter:
     def call_stmt(self, s: ir.CallStmt, fail: int) -> None:
         self.mark(s.place)
         planned = self.unit.funcs.get(s.func)
-        value = self.unit.constants.get(s.func, UNKNOWN)
+        value = self.callees[s.func] = self.unit.constants.get(s.func, UNKNOWN)
         if value is not UNKNOWN:
             self.asm.const(self.unit.value(value))
             self.store(s.result, value)
@@ -227,7 +228,7 @@ class FunctionWriter:
             raise CodegenError(
                 f"{s.func} is called with {len(s.args)} arguments, the runtime's takes {takes}"
             )
-        self.unit.note_pattern(s.func, [self.constant(a) for a in s.args])
+        self.asm.needs += self.unit.pattern_needs(s.func, [self.constant(a) for a in s.args])
         for arg in s.args:
             self.push(arg)
         self.call(symbol)
@@ -523,11 +524,11 @@ class FunctionWriter:
         place = _first_place(func.blocks)
         if place is not None:
             self.mark(place)
-        slot = self.unit.memo_slots.get(func.name)
-        if slot is not None:
+        memoized = func.name in self.unit.memo_slots
+        if memoized:
             # A frame's entry: 0 not evaluated, 1 undefined, else the value.
             asm.get_global(self.unit.memo_global)
-            asm.load(4 * slot)
+            asm.load(f"slot {func.name}")
             asm.tee(self.result)
             asm.if_()
             asm.get(self.result)
@@ -539,13 +540,13 @@ class FunctionWriter:
         self.exit = asm.block()
         self.blocks(func.blocks)
         asm.end()
-        if slot is not None:
+        if memoized:
             asm.get_global(self.unit.memo_global)
             asm.get(self.result)
             asm.const(1)
             asm.get(self.result)
             asm.emit(op.SELECT)
-            asm.store(4 * slot)
+            asm.store(f"slot {func.name}")
         asm.get(self.result)
         return asm.finish()
 
@@ -577,7 +578,19 @@ def _first_place(blocks: tuple[ir.Block, ...]) -> ir.Place | None:
 
 def compile_function(unit: Unit, func: ir.Func) -> Assembled:
     """A planned function: (one i32 a parameter) -> value or 0."""
-    return FunctionWriter(unit, policy_symbol(func.name), func.params, func.conflict).function(func)
+    functions, memo = unit.cache.functions, bool(unit.memo_slots)
+    before = functions.get(func.name)
+    if (
+        before is not None
+        and before.func is func
+        and before.memo == memo
+        and all(unit.constants.get(n, UNKNOWN) == v for n, v in before.callees.items())
+    ):
+        return before.code
+    writer = FunctionWriter(unit, policy_symbol(func.name), func.params, func.conflict)
+    code = writer.function(func)
+    functions[func.name] = Made(func, memo, writer.callees, code)
+    return code
 
 
 def compile_plan(unit: Unit, index: int, plan: ir.Plan) -> Assembled:

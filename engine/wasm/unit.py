@@ -1,18 +1,19 @@
-"""What all functions of one module share while code is generated: constants, builtin ids, memo slots, tables.
+"""What all functions of one module share while code is generated, by name: `placement.py` gives the numbers.
 
 It must not emit instructions; `statements.py` and `codegen.py` do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from cupcake.engine.builtins.registry import REGISTRY
 from cupcake.engine.builtins.types import Builtin
-from cupcake.engine.errors import EngineError
 from cupcake.engine.plan import ir
 from cupcake.engine.regex.errors import RegexError
-from cupcake.engine.runtime.layout import ConstantPool
+from cupcake.engine.runtime.layout import ConstantImages
+from cupcake.engine.wasm.asm import Assembled, Hole, Need
 from cupcake.engine.wasm.errors import CodegenError
 from cupcake.engine.wasm.image import RuntimeImage
 from cupcake.engine.wasm.known import UNKNOWN, constant_of, strings_of
@@ -36,28 +37,50 @@ PatternCompiler = Callable[[str], bytes]
 GlobCompiler = Callable[[str, tuple[str, ...] | None], bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Code, and what it was made from: the planned function, whether anything is memoized, and what was known
+    of the functions that it calls."""
+
+    func: ir.Func
+    memo: bool
+    callees: Mapping[str, object]
+    code: Assembled
+
+
+@dataclass(slots=True)
+class CodeCache:
+    """Functions compiled before, and what their holes mean; serves any number of policies of one pool and runtime.
+
+    `functions`: by name. `programs`: compiled patterns, None for those
+    that are not valid. `constants`: hole of a constant."""
+
+    functions: dict[str, Made] = field(default_factory=dict)
+    programs: dict[Need, bytes | None] = field(default_factory=dict)
+    constants: dict[ir.Const, Hole] = field(default_factory=dict)
+    values: list[ir.Const] = field(default_factory=list)
+    images: ConstantImages = field(default_factory=ConstantImages)
+
+
 class Unit:
-    """The module under construction. Addresses are final: the runtime's data is fixed and ours follows it."""
+    """What the functions of one module share while they are written. Whatever depends on more than the function itself and what
+    `Made` holds must be a hole: code is used again when only the rest of the module has changed."""
 
     def __init__(
         self,
         policy: ir.Policy,
         image: RuntimeImage,
+        *,
         compile_pattern: PatternCompiler,
         compile_glob: GlobCompiler,
         extra_builtins: Iterable[Builtin] = (),
+        cache: CodeCache | None = None,
     ) -> None:
         self.policy, self.image = policy, image
-        self.pool = ConstantPool()
+        self.cache = CodeCache() if cache is None else cache
         self._builtins = {b.name: b for b in extra_builtins}
-        self.base = (image.heap_base + 15) & ~15
-        self.counters = self.bytes_at(bytes(4 * policy.counters)) if policy.counters else 0
-        self.host_ids: dict[str, int] = {}
-        self.regexes: dict[str, tuple[int, int]] = {}
-        self.globs: dict[tuple[str, tuple[str, ...] | None], tuple[int, int]] = {}
         self._compile_pattern, self._compile_glob = compile_pattern, compile_glob
-        self._strings: dict[int, int] = {}
-        self._consts: dict[int, int] = {}
+        self._consts: dict[int, Hole] = {}
         self._signatures: dict[str, FuncType] = {}
         self.funcs = {f.name: f for f in policy.funcs}
         if len(self.funcs) != len(policy.funcs):
@@ -70,45 +93,28 @@ class Unit:
         memoized = [f.name for f in policy.funcs if len(f.params) == 2]
         self.memo_slots = {name: i for i, name in enumerate(memoized)}
         self.memo_global, self.free_global, self.used_global = range(3)
-        self.table_base = max((t.limits.minimum for t in image.module.tables), default=1)
-        self.table: list[str] = []
-        self._dispatch: int | None = None
 
-    def value(self, const: ir.Const) -> int:
-        """Address of a constant value."""
-        return self.base + int(self.pool.add(const))
-
-    def document(self) -> int:
-        """Address of the base document. To be asked for before any other constant."""
-        data = self.policy.data
-        if not isinstance(data, ir.ConstDocument):
-            return self.value(data)
-        try:
-            block, address = data.lay_out(data.text, self.base)
-        except EngineError as e:
-            raise CodegenError(f"the base document cannot be laid out: {e}") from e
-        self.pool.place_block(block)
-        return address
-
-    def string(self, index: int) -> int:
-        """Address of a string of `Static.strings`."""
-        found = self._strings.get(index)
+    def value(self, const: ir.Const) -> Hole:
+        """The address of a constant value."""
+        constants = self.cache.constants
+        found = constants.get(const)
         if found is None:
-            found = self._strings[index] = self.value(self.policy.static.strings[index])
+            found = constants[const] = f"const {len(constants)}"
+            self.cache.values.append(const)
         return found
 
-    def const(self, index: int) -> int:
-        """Address of a constant of `Static.consts`."""
+    def string(self, index: int) -> Hole:
+        """The address of a string of `Static.strings`."""
+        return self.value(self.policy.static.strings[index])
+
+    def const(self, index: int) -> Hole:
+        """The address of a constant of `Static.consts`."""
         found = self._consts.get(index)
         if found is None:
             found = self._consts[index] = self.value(self.policy.static.consts[index])
         return found
 
-    def bytes_at(self, data: bytes, align: int = 8) -> int:
-        """Address of raw bytes."""
-        return self.base + int(self.pool.add_bytes(data, align))
-
-    def number(self, value: int) -> int:
+    def number(self, value: int) -> Hole:
         return self.value(ir.ConstNumber(str(value)))
 
     def signature(self, name: str) -> FuncType:
@@ -117,8 +123,8 @@ class Unit:
             found = self._signatures[name] = self.image.signature(name)
         return found
 
-    def host_id(self, name: str) -> int:
-        return self.host_ids.setdefault(name, len(self.host_ids))
+    def host_id(self, name: str) -> Hole:
+        return "host " + name
 
     def builtin(self, name: str) -> Builtin:
         found = self._builtins.get(name)
@@ -131,49 +137,35 @@ class Unit:
             self._builtins[name] = found
         return found
 
-    def dispatch_table(self) -> int:
-        """Address of the tree of objects that leads from a rule's path to its number in the function table."""
-        if self._dispatch is None:
-            root: dict[str, object] = {}
-            for func in self.policy.funcs:
-                if func.path:
-                    node = root
-                    for part in func.path:
-                        node = node.setdefault(part, {})  # type: ignore[assignment]
-                    node[_SELF] = self.table_base + len(self.table)
-                    self.table.append(policy_symbol(func.name))
-            self._dispatch = self.value(_tree(root))
-        return self._dispatch
+    def dispatch_table(self) -> Hole:
+        """The address of the tree of objects that leads from a rule's path to its number in the function table."""
+        return "dispatch"
+
+    def forget_others(self) -> None:
+        """Drop from the cache the functions that are not of this policy."""
+        functions = self.cache.functions
+        if len(functions) > len(self.funcs):
+            for name in [name for name in functions if name not in self.funcs]:
+                del functions[name]
 
     # -- patterns known at compile time ---------------------------------------------------------------------
 
-    def note_pattern(self, builtin: str, args: Iterable[object]) -> None:
-        """Prepare the pattern of a call to a matching builtin. `args` holds what is known of each (`known.py`)."""
+    def pattern_needs(self, builtin: str, args: Iterable[object]) -> list[Need]:
+        """What a call to a matching builtin needs. `args` holds what is known of each (`known.py`)."""
         known = list(args)
         if builtin == "glob.match":
-            self._note_globs(known)
-            return
+            return self._glob_needs(known)
         if builtin == "regex.template_match":  # its pattern is put together in the call
-            self.host_id(REGEX_COMPILE)
-            return
+            return [_COMPILER]
         position = _PATTERN_ARGUMENT.get(builtin)
         if position is None or position >= len(known):
-            return
+            return []
         patterns = strings_of(known[position])
         if patterns is None:
-            self.host_id(REGEX_COMPILE)
-            return
-        for pattern in patterns:
-            if pattern not in self.regexes:
-                try:
-                    program = self._compile_pattern(pattern)
-                except RegexError:
-                    # Not a valid pattern: the builtin's own error belongs to the evaluation, by way of the host.
-                    self.host_id(REGEX_COMPILE)
-                    continue
-                self.regexes[pattern] = (self.value(pattern), self.bytes_at(program))
+            return [_COMPILER]
+        return self._valid([Need("regex", pattern) for pattern in patterns])
 
-    def _note_globs(self, known: list[object]) -> None:
+    def _glob_needs(self, known: list[object]) -> list[Need]:
         patterns, delimiters = strings_of(known[0]), known[1]
         chosen: tuple[str, ...] | None
         if isinstance(delimiters, ir.ConstArray) and all(
@@ -183,23 +175,31 @@ class Unit:
         elif delimiters is None:
             chosen = None
         else:
-            self.host_id(REGEX_COMPILE)
-            return
+            return [_COMPILER]
         if patterns is None:
-            self.host_id(REGEX_COMPILE)
-            return
-        for pattern in patterns:
-            if (pattern, chosen) not in self.globs:
-                try:
-                    program = self._compile_glob(pattern, chosen)
-                except RegexError:
-                    self.host_id(REGEX_COMPILE)
-                    continue
-                key = self.value(ir.ConstArray((pattern, None if chosen is None else delimiters)))
-                self.globs[pattern, chosen] = (key, self.bytes_at(program))
+            return [_COMPILER]
+        return self._valid([Need("glob", pattern, chosen) for pattern in patterns])
+
+    def _valid(self, needs: list[Need]) -> list[Need]:
+        # Not a valid pattern: the builtin's own error belongs to the evaluation, by way of the host.
+        return [_COMPILER if self.program(need) is None else need for need in needs]
+
+    def program(self, need: Need) -> bytes | None:
+        """The compiled pattern; None when it is not valid."""
+        programs = self.cache.programs
+        if need not in programs:
+            try:
+                programs[need] = (
+                    self._compile_pattern(need.pattern)
+                    if need.kind == "regex"
+                    else self._compile_glob(need.pattern, need.delimiters)
+                )
+            except RegexError:
+                programs[need] = None
+        return programs[need]
 
 
-_SELF = "\0self"
+_COMPILER = Need("compiler")
 POLICY_PREFIX = "policy:"
 PLAN_PREFIX = "plan:"
 
@@ -211,15 +211,3 @@ def policy_symbol(name: str) -> str:
 
 def plan_symbol(index: int) -> str:
     return f"{PLAN_PREFIX}{index}"
-
-
-def _tree(node: dict[str, object]) -> ir.Const:
-    if list(node) == [_SELF]:
-        return ir.ConstNumber(str(node[_SELF]))
-    pairs: list[tuple[ir.Const, ir.Const]] = []
-    for key, child in node.items():
-        if isinstance(child, dict):
-            pairs.append((key, _tree(child)))
-        else:
-            pairs.append((None, ir.ConstNumber(str(child))))
-    return ir.ConstObject(tuple(pairs))
