@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cupcake.engine.api import compile_policy, load, query
+    from cupcake.engine.api import load, query
     from cupcake.engine.artifact import Artifact
+    from cupcake.engine.compiler import compile_policy
     from cupcake.engine.errors import (
         CompileErrors,
         Diagnostic,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from cupcake.engine.vm import UNDEFINED, Limits, Policy
 
 _HOMES = {
-    "compile_policy": "cupcake.engine.api",
+    "compile_policy": "cupcake.engine.compiler",
     "query": "cupcake.engine.api",
     "Artifact": "cupcake.engine.artifact",
     "CompileErrors": "cupcake.engine.errors",

@@ -1,26 +1,23 @@
-"""The engine in three calls: `compile_policy`, `load`, `query`. Strings the stages together and does nothing itself."""
+"""The engine in three calls: `compile_policy`, `load`, `query`. Strings the parts together and does nothing itself."""
 
 from __future__ import annotations
 
-import gc
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from cupcake.engine.artifact import Artifact
 from cupcake.engine.bridge import runtime_builtins
 from cupcake.engine.builtins.effects import Effects, Record, Recorder
-from cupcake.engine.builtins.libraries import absent_libraries, never_allowed
+from cupcake.engine.builtins.libraries import absent_libraries
 from cupcake.engine.builtins.registry import REGISTRY
 from cupcake.engine.builtins.types import ANY, Builtin
-from cupcake.engine.builtins.values import Value, rego_object, rego_set
-from cupcake.engine.documents import document
+from cupcake.engine.builtins.values import Value
+from cupcake.engine.compiler import RegoVersion, compile_policy
+from cupcake.engine.documents import document, to_value
 from cupcake.engine.errors import EngineError
-from cupcake.engine.plan import ir
 from cupcake.engine.plan.constants import constant, is_constant
 from cupcake.engine.plan.planner import plan
 from cupcake.engine.rego.compile import check
@@ -30,63 +27,9 @@ from cupcake.engine.vm import Limits, Policy
 from cupcake.engine.vm import load as load_policy
 from cupcake.engine.vm.hostcalls import HostFunction
 from cupcake.engine.vm.policy import UNDEFINED
-from cupcake.engine.wasm.assemble import assemble, document_json
+from cupcake.engine.wasm.assemble import assemble
 
 __all__ = ["compile_policy", "load", "query"]
-
-RegoVersion = Literal["v1", "v0"]
-
-
-def compile_policy(
-    modules: Mapping[str, str],
-    data: object = None,
-    entrypoints: Sequence[str] = (),
-    rego_version: RegoVersion = "v1",
-    *,
-    compiler: Literal["builtin", "opa"] = "builtin",
-    effects: Effects | None = None,
-) -> Artifact:
-    """Compile Rego modules ({file name: text}) with a base document to an Artifact with these entrypoints ("a/b/c" or
-    "data.a.b.c"). CompileErrors holds every error of the compile.
-
-    With `effects`, calls of builtins that these will never allow are errors of the compile; without, that is decided when
-    the policy is evaluated. `compiler` "opa" lets the OPA executable compile (OpaError when there is none, see `cupcake opa install`)."""
-    if not entrypoints:
-        raise EngineError('compile_policy needs at least one entrypoint, such as "example/allow"')
-    if compiler == "opa":
-        return _compile_with_opa(modules, data, entrypoints, rego_version)
-    with _collector_at_rest():
-        parsed = [
-            parse_module(text, name, rego_version=rego_version) for name, text in modules.items()
-        ]
-        base = document({} if data is None else data)
-        checked = check(
-            parsed,
-            data_paths=data if isinstance(data, Mapping) else None,
-            absent=absent_libraries() | never_allowed(effects),
-        )
-        artifact = assemble(plan(checked, [entrypoint_path(e) for e in entrypoints], base))
-        return replace(artifact, rego_version=rego_version)
-
-
-def _compile_with_opa(
-    modules: Mapping[str, str],
-    data: object,
-    entrypoints: Sequence[str],
-    rego_version: RegoVersion,
-) -> Artifact:
-    import os
-    import platform
-
-    from cupcake.engine import opa
-    from cupcake.engine.opa_compiler import compile_with_opa
-
-    asset = opa.platform_asset(platform.system(), platform.machine())
-    found = opa.find(os.environ, asset)
-    text = document_json(document({} if data is None else data))
-    return compile_with_opa(
-        found.path, modules, text, [entrypoint_path(e) for e in entrypoints], rego_version
-    )
 
 
 def load(
@@ -161,30 +104,10 @@ def query(
     return [without_hidden(solution) for solution in found]
 
 
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Trees and plans are large, live to the end of a compile and hold no cycles: collecting in between costs a third of
-    the time and finds nothing."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
 def _declare(name: str, function: HostFunction) -> Builtin:
     """The declaration of a caller's own builtin: any values in, any value out."""
     arity = len(inspect.signature(function).parameters)
     return Builtin(name=name, args=(ANY,) * arity, result=ANY, home="host", deterministic=False)
-
-
-def entrypoint_path(name: str) -> str:
-    """ "data.a.b" and "a/b" name the same entrypoint; the second form is the module's."""
-    if name.startswith("data."):
-        return name[len("data.") :].replace(".", "/")
-    return name.strip("/")
 
 
 def _term_value(text: str) -> Value:
@@ -195,19 +118,3 @@ def _term_value(text: str) -> Value:
             "the input term must be a ground value: it holds a variable, reference or call"
         )
     return to_value(found)
-
-
-def to_value(const: ir.Const) -> Value:
-    """A constant of the IR as a Python value; the inverse of `to_const`."""
-    match const:
-        case ir.ConstNumber(text):
-            number = Decimal(text)
-            return int(text) if text.lstrip("-").isdigit() else number
-        case ir.ConstArray(items):
-            return [to_value(i) for i in items]
-        case ir.ConstSet(items):
-            return rego_set(to_value(i) for i in items)
-        case ir.ConstObject(listed):
-            return rego_object((to_value(k), to_value(v)) for k, v in listed)
-        case _:
-            return const

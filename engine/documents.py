@@ -12,17 +12,18 @@ from collections.abc import Mapping
 from decimal import Decimal
 from json.encoder import encode_basestring_ascii
 from math import isfinite
+from typing import TYPE_CHECKING
 
-from cupcake.engine.builtins.values import RegoObject, RegoSet, pairs
+from cupcake.engine.builtins.values import RegoObject, RegoSet, Value, pairs, rego_object, rego_set
 from cupcake.engine.errors import EngineError, EvaluationError
 from cupcake.engine.plan import ir
 from cupcake.engine.runtime.abi import JSON_DEPTH_MAX
-from cupcake.engine.vm import Limits, Policy, load
-from cupcake.engine.wasm.assemble import assemble
+
+if TYPE_CHECKING:
+    from cupcake.engine.vm import Policy
 
 # Characters of JSON text. Below, Python is as fast, and the constants are shared with those of the policy.
 LARGE = 1 << 16
-_LIMITS = Limits(memory_bytes=(4 << 30) - 65536, seconds=600.0)
 _EMPTY = ir.Policy(ir.Static(), (ir.Plan("none", ()),), ())
 
 
@@ -104,7 +105,12 @@ def _name(key: object) -> str:
 
 @functools.cache
 def _scratch() -> Policy:
-    return load(assemble(_EMPTY), limits=_LIMITS, quick=True)
+    # Only large documents need the VM; a compiler starts without it.
+    from cupcake.engine.vm import Limits, load
+    from cupcake.engine.wasm.assemble import assemble
+
+    limits = Limits(memory_bytes=(4 << 30) - 65536, seconds=600.0)
+    return load(assemble(_EMPTY), limits=limits, quick=True)
 
 
 def _lay_out(text: str, base: int) -> tuple[bytes, int]:
@@ -116,3 +122,19 @@ def _lay_out(text: str, base: int) -> tuple[bytes, int]:
         ):  # it is JSON, so all that the reader can mind is its depth
             raise EngineError(f"it is nested more than {JSON_DEPTH_MAX} levels deep") from e
         raise
+
+
+def to_value(const: ir.Const) -> Value:
+    """A constant of the IR as a Python value; the inverse of `to_const`."""
+    match const:
+        case ir.ConstNumber(text):
+            number = Decimal(text)
+            return int(text) if text.lstrip("-").isdigit() else number
+        case ir.ConstArray(items):
+            return [to_value(i) for i in items]
+        case ir.ConstSet(items):
+            return rego_set(to_value(i) for i in items)
+        case ir.ConstObject(listed):
+            return rego_object((to_value(k), to_value(v)) for k, v in listed)
+        case _:
+            return const

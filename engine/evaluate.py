@@ -60,7 +60,7 @@ __all__ = [
 def compile_project(sources: ProjectSources) -> CompiledProject:
     """Compile every layer for every harness that has policies; raises BuildFailed with all diagnostics."""
     # Only a builder compiles; an engine process starts without the compiler and the YAML reader.
-    from cupcake.engine.api import compile_policy
+    from cupcake.engine.compiler import compile_policy
     from cupcake.engine.policy.assemble import assemble
 
     plans, findings = assemble(sources)

@@ -75,8 +75,8 @@ def planned(
     allowed: frozenset[str] | None = None,
 ) -> ir.Policy:
     """The policy's IR, without its data. Raises CompileErrors."""
-    from cupcake.engine.api import entrypoint_path
     from cupcake.engine.builtins.libraries import absent_libraries
+    from cupcake.engine.compiler import entrypoint_path
     from cupcake.engine.plan.planner import plan
     from cupcake.engine.rego.compile import check
 

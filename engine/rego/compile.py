@@ -101,9 +101,7 @@ def check(
     dependencies = check_recursion(groups, refs, written, problems)
     fingerprints: dict[Path, int] = {}
     if dependencies is not None and not problems.serious:
-        fingerprints = cache.fingerprints(
-            groups, dependencies.order, dependencies.edges, front.options
-        )
+        fingerprints = cache.fingerprints(groups, dependencies, front.options)
         # Types presuppose a program that is sound otherwise; errors on top of errors help nobody.
         known = cache.known_types(fingerprints)
         checker = TypeChecker(groups, front.signatures, written, problems, known)

@@ -49,8 +49,11 @@ class RuleTree:
         for child in self.children.values():
             child.below(out)
 
-    def reach(self, terms: tuple[ast.Term, ...], at: int, out: set[Path]) -> None:
-        """Add the groups that a ref may touch whose terms from `at` on are left."""
+    def reach(
+        self, terms: tuple[ast.Term, ...], at: int, out: set[Path], ways: list[object]
+    ) -> None:
+        """Add the groups that a ref may touch whose terms from `at` on are left; to `ways`, which keys lead on where a variable
+        chooses, and where no rule lies on the way."""
         node = self
         while at < len(terms):
             if node.path is not None:
@@ -64,10 +67,12 @@ class RuleTree:
             elif isinstance(term, (ast.Null, ast.Boolean, ast.Number)):
                 child = node.children.get(term)
             else:
+                ways.append(tuple(node.children))
                 for child in node.children.values():
-                    child.reach(terms, at, out)
+                    child.reach(terms, at, out, ways)
                 return
             if child is None:
+                ways.append(at)
                 return
             node = child
         node.below(out)
@@ -139,20 +144,22 @@ def data_refs(rule: ast.Rule) -> DataRefs:
     return found
 
 
-def dependencies(refs: DataRefs, tree: RuleTree) -> set[Path]:
+def dependencies(refs: DataRefs, tree: RuleTree, ways: list[object]) -> set[Path]:
     """The groups that a rule with these refs may read or call."""
     out: set[Path] = set()
     for terms in refs:
-        tree.reach(terms, 0, out)
+        tree.reach(terms, 0, out, ways)
     return out
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """`order`: all groups, each after the groups that it depends on, which are in `edges`."""
+    """`order`: all groups, each after the groups that it depends on, which are in `edges`. `ways`: what the refs of a group met
+    on their way, beside other groups (see `RuleTree.reach`)."""
 
     order: list[Path]
     edges: Mapping[Path, set[Path]]
+    ways: Mapping[Path, list[object]]
 
 
 def check_recursion(
@@ -166,14 +173,15 @@ def check_recursion(
     tree = RuleTree.of(groups)
     by_rule: list[tuple[Path, ast.Rule, set[Path]]] = []
     edges: dict[Path, set[Path]] = {path: set() for path in groups}
+    ways: dict[Path, list[object]] = {path: [] for path in groups}
     for path, group in groups.items():
         for rule in definitions(group):
-            found = dependencies(refs[id(rule)], tree)
+            found = dependencies(refs[id(rule)], tree, ways[path])
             by_rule.append((path, rule, found))
             edges[path] |= found
     order, cyclic = _order(edges)
     if not cyclic:
-        return Dependencies(order, edges)
+        return Dependencies(order, edges, ways)
     reported = 0
     for path, rule, found in by_rule:
         if path not in cyclic or reported >= _MANY:
@@ -193,7 +201,7 @@ def _guilty(rule: ast.Rule, path: Path, tree: RuleTree) -> ast.Rule:
     """The first of a rule and its `else` rules that leads to `path`."""
     link: ast.Rule | None = rule
     while link is not None:
-        if path in dependencies(data_refs(replace(link, else_=None)), tree):
+        if path in dependencies(data_refs(replace(link, else_=None)), tree, []):
             return link
         link = link.else_
     return rule

@@ -15,7 +15,7 @@ from cupcake.engine.errors import Diagnostic
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Path, RuleGroup
 from cupcake.engine.rego.conflicts import definitions
-from cupcake.engine.rego.graph import DataRefs, data_refs
+from cupcake.engine.rego.graph import DataRefs, Dependencies, data_refs
 
 
 class NoticedFunctions(dict[str, int]):
@@ -95,25 +95,25 @@ class ModuleCache:
     def fingerprints(
         self,
         groups: Mapping[Path, RuleGroup],
-        order: Sequence[Path],
-        edges: Mapping[Path, set[Path]],
+        dependencies: Dependencies,
         options: tuple[object, ...],
     ) -> dict[Path, int]:
-        """A number for each group; `order` has each after those that it has `edges` to. `options` are what else the
-        result of a compile depends on."""
+        """A number for each group. `options` are what else the result of a compile depends on."""
         serials: dict[int, int] = {}
         for result in self.modules.values():
             for serial, rule in enumerate(result.checked.rules, result.serial):
                 serials[id(rule)] = serial
         kept: dict[tuple[object, ...], int] = {}
         found: dict[Path, int] = {}
-        for path in order:
+        edges, ways = dependencies.edges, dependencies.ways
+        for path in dependencies.order:
             group = groups[path]
             key = (
                 path,
                 group.kind,
                 tuple([serials[id(rule)] for rule in definitions(group)]),
                 tuple(sorted([found[below] for below in edges[path]])),
+                tuple(ways[path]),
                 options,
             )
             number = self._numbers.get(key)

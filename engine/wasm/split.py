@@ -186,8 +186,7 @@ def policy_module(generated: Generated, core: Core) -> tuple[bytes, str]:
     numbers = dict(generated.numbers)
     for i in range(generated.globals):
         numbers[f"global {i}"] = uleb(i)
-    for name, number in index.items():
-        numbers["call " + name] = uleb(number)
+    numbers |= {"call " + name: uleb(i) for name, i in index.items()}
     for f in functions:
         for symbol in f.calls:
             if symbol not in index and symbol not in called:

@@ -1,0 +1,141 @@
+"""`Compiler`: versions of one policy, one after the other. What an edit does not touch is not worked on again, and the artifact is
+byte for byte the one that a compile from nothing gives.
+
+Strings the stages together and keeps their caches; each of them knows by itself what it may use again. Pure.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Final, Literal, TypeAlias
+
+from cupcake.engine.artifact import Artifact
+from cupcake.engine.builtins.effects import Effects
+from cupcake.engine.builtins.libraries import absent_libraries, never_allowed
+from cupcake.engine.documents import document
+from cupcake.engine.errors import EngineError
+from cupcake.engine.plan.planner import plan
+from cupcake.engine.plan.reuse import PlanCache
+from cupcake.engine.rego import ast
+from cupcake.engine.rego.compile import check
+from cupcake.engine.rego.parser import parse_module
+from cupcake.engine.rego.reuse import ModuleCache
+from cupcake.engine.wasm.assemble import assemble, document_json
+from cupcake.engine.wasm.unit import CodeCache
+
+RegoVersion: TypeAlias = Literal["v1", "v0"]
+
+# Constants of versions that are gone stay in the pools; beyond this many new ones all caches are made anew.
+_STALE_CONSTANTS: Final = 20_000
+
+
+class Compiler:
+    """Not for use by several threads at once."""
+
+    def __init__(self, rego_version: RegoVersion = "v1", *, effects: Effects | None = None) -> None:
+        """With `effects`, calls of builtins that these will never allow are errors of the compile; without, that is decided
+        when the policy is evaluated."""
+        self.rego_version, self.effects = rego_version, effects
+        self._parsed: dict[str, tuple[str, ast.Module]] = {}
+        # Planned functions name strings by their number in the pool, code names constants: the three go together.
+        self._modules, self._plans, self._code = ModuleCache(), PlanCache(), CodeCache()
+        self._room = 0
+
+    def compile(
+        self, modules: Mapping[str, str], data: object = None, entrypoints: Sequence[str] = ()
+    ) -> Artifact:
+        """Compile Rego modules ({file name: text}) with a base document to an Artifact with these entrypoints ("a/b/c" or
+        "data.a.b.c"). CompileErrors holds every error; the next compile works all the same."""
+        _require(entrypoints)
+        if len(self._code.values) > self._room:
+            self._modules, self._plans, self._code = ModuleCache(), PlanCache(), CodeCache()
+            self._room = 0
+        with collector_at_rest():
+            parsed = [self._parse(name, text) for name, text in modules.items()]
+            self._parsed = {m.file: (modules[m.file], m) for m in parsed}
+            base = document({} if data is None else data)
+            checked = check(
+                parsed,
+                data_paths=data if isinstance(data, Mapping) else None,
+                absent=absent_libraries() | never_allowed(self.effects),
+                cache=self._modules,
+            )
+            planned = plan(
+                checked, [entrypoint_path(e) for e in entrypoints], base, cache=self._plans
+            )
+            artifact = replace(assemble(planned, cache=self._code), rego_version=self.rego_version)
+        if not self._room:
+            self._room = len(self._code.values) + _STALE_CONSTANTS
+        return artifact
+
+    def _parse(self, name: str, text: str) -> ast.Module:
+        known = self._parsed.get(name)
+        if known is not None and known[0] == text:
+            return known[1]
+        return parse_module(text, name, rego_version=self.rego_version)
+
+
+def compile_policy(
+    modules: Mapping[str, str],
+    data: object = None,
+    entrypoints: Sequence[str] = (),
+    rego_version: RegoVersion = "v1",
+    *,
+    compiler: Literal["builtin", "opa"] = "builtin",
+    effects: Effects | None = None,
+) -> Artifact:
+    """`Compiler.compile` for once.
+
+    `compiler` "opa" lets the OPA executable compile (OpaError when there is none, see `cupcake opa install`)."""
+    if compiler == "opa":
+        return _compile_with_opa(modules, data, entrypoints, rego_version)
+    return Compiler(rego_version, effects=effects).compile(modules, data, entrypoints)
+
+
+def _compile_with_opa(
+    modules: Mapping[str, str],
+    data: object,
+    entrypoints: Sequence[str],
+    rego_version: RegoVersion,
+) -> Artifact:
+    import os
+    import platform
+
+    from cupcake.engine import opa
+    from cupcake.engine.opa_compiler import compile_with_opa
+
+    _require(entrypoints)
+    asset = opa.platform_asset(platform.system(), platform.machine())
+    found = opa.find(os.environ, asset)
+    text = document_json(document({} if data is None else data))
+    return compile_with_opa(
+        found.path, modules, text, [entrypoint_path(e) for e in entrypoints], rego_version
+    )
+
+
+def _require(entrypoints: Sequence[str]) -> None:
+    if not entrypoints:
+        raise EngineError('compile_policy needs at least one entrypoint, such as "example/allow"')
+
+
+def entrypoint_path(name: str) -> str:
+    """ "data.a.b" and "a/b" name the same entrypoint; the second form is the module's."""
+    if name.startswith("data."):
+        return name[len("data.") :].replace(".", "/")
+    return name.strip("/")
+
+
+@contextmanager
+def collector_at_rest() -> Iterator[None]:
+    """Trees and plans are large, live to the end of a compile and hold no cycles: collecting in between costs a third of
+    the time and finds nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
