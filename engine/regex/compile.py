@@ -23,11 +23,16 @@ def compile_tree(parsed: Pattern) -> bytes:
     """The blob of a tree; raises RegexError when it is too large."""
     program = build_program(parsed)
     code, classes, names = encode_program(program)
-    dfa = build_dfa(parsed) or b""
+    automaton = build_dfa(parsed)
+    dfa = automaton.table or b""
+    first = b""
+    if automaton.first is not None:
+        first = automaton.first + struct.pack("<I", automaton.idle_end)
     code_at = _HEADER.size
     classes_at = code_at + len(code)
     dfa_at = classes_at + len(classes)
-    names_at = dfa_at + len(dfa)
+    first_at = dfa_at + len(dfa) + (-len(dfa) % 4)
+    names_at = first_at + len(first)
     size = names_at + len(names)
     header = _HEADER.pack(
         MAGIC,
@@ -39,6 +44,6 @@ def compile_tree(parsed: Pattern) -> bytes:
         classes_at,
         dfa_at if dfa else 0,
         names_at,
-        0,
+        first_at if first else 0,
     )
-    return header + code + classes + dfa + names
+    return header + code + classes + dfa.ljust(first_at - dfa_at, b"\0") + first + names

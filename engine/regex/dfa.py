@@ -1,4 +1,5 @@
-"""Syntax tree to a byte-driven DFA that answers only "is there a match anywhere", when it stays small.
+"""Syntax tree to a byte-driven DFA that answers only "is there a match anywhere", when it stays small; and the bytes that
+a match can begin with, which let the matchers pass over text that holds none of them.
 
 States are sets of NFA nodes as integer bit masks. Assertions (`^ $ \\b`) are kept in the state and
 resolved when the next byte, or the end, is known; so acceptance can come one byte late, never wrong.
@@ -26,6 +27,7 @@ from cupcake.engine.regex.utf8 import byte_sequences
 MAX_NODES = 1500
 MAX_VISITS = 20_000  # nodes of the tree looked at, empty ones too
 MAX_STATES = 600
+MAX_CELLS = 0xFFFF  # states times width: states are stored as the place of their row
 MAX_WORK = 60_000  # set unions while the DFA is made: bounds the time of one pattern
 
 DEAD = 0
@@ -113,15 +115,47 @@ class _Nfa:
         return entries[0] if len(entries) == 1 else self.add(eps=tuple(entries))
 
 
-def build_dfa(pattern: Pattern) -> bytes | None:
-    """The table of FORMAT.md, or None when it would pass a cap."""
+@dataclass(frozen=True, slots=True)
+class Automaton:
+    """`table`: the DFA of FORMAT.md, None when it would pass a cap. `first`: 32 bytes, one bit for each byte that a match can begin
+    with, None when that is not known or an empty match is possible. Idle states, in which no match has begun, come
+    before `idle_end`."""
+
+    table: bytes | None
+    first: bytes | None
+    idle_end: int = 0
+
+
+def build_dfa(pattern: Pattern) -> Automaton:
+    """The automaton of a pattern, as much of it as stays small."""
     nfa = _Nfa()
+    first: bytes | None = None
     try:
         accept = nfa.add()
         entry = nfa.node(pattern.root, accept)
-        return _Determinizer(nfa, accept, entry).run()
+        first = _first_bytes(nfa, accept, entry)
+        built = _Determinizer(nfa, accept, entry)
+        table = built.run()
+        return Automaton(table, first, built.idle_end)
     except _TooLargeError:
-        return None
+        return Automaton(None, first)
+
+
+def _first_bytes(nfa: _Nfa, accept: int, entry: int) -> bytes | None:
+    """The bytes that can be the first of a match, whatever assertions say; None when a match can be empty."""
+    seen, stack, bits = {entry}, [entry], 0
+    while stack:
+        node = stack.pop()
+        if node == accept:
+            return None
+        consumed, found = nfa.consume[node], nfa.asserts[node]
+        if consumed:
+            bits |= (1 << consumed[1] + 1) - (1 << consumed[0])
+        for to in (*nfa.eps[node], *((found[1],) if found else ())):
+            if to not in seen:
+                seen.add(to)
+                stack.append(to)
+    return bits.to_bytes(32, "little")
 
 
 class _Determinizer:
@@ -131,6 +165,7 @@ class _Determinizer:
         self.nfa = nfa
         self.accept_bit = 1 << accept
         self.work = 0
+        self.idle_end = 0
         self.assert_mask = sum(1 << n for n, a in enumerate(nfa.asserts) if a)
         self.keep = (
             self.accept_bit | self.assert_mask | sum(1 << n for n, c in enumerate(nfa.consume) if c)
@@ -194,6 +229,15 @@ class _Determinizer:
         rows: list[list[int]] = []
         if self.entry & self.accept_bit:
             return self._encode([], ACCEPT)
+        for index, sample in enumerate(self.samples):
+            # Where no match has begun, only the entry is alive: these states come first.
+            kept = self.restart(index)
+            key = (kept, _context(sample) if kept & self.assert_mask else _OTHER)
+            if kept and key not in numbers:
+                numbers[key] = START + len(order)
+                order.append(key)
+        width = len(self.samples) + 1
+        self.idle_end = (START + len(order)) * width
         position = 0
         while position < len(order):
             states, before = order[position]
@@ -213,7 +257,7 @@ class _Determinizer:
                     row.append(DEAD)
                     continue
                 if key not in numbers:
-                    if len(order) >= MAX_STATES:
+                    if len(order) >= MAX_STATES or (len(order) + 3) * width > MAX_CELLS:
                         raise _TooLargeError
                     numbers[key] = START + len(order)
                     order.append(key)
@@ -266,8 +310,8 @@ class _Determinizer:
         """Class map, then the rows of DEAD and ACCEPT (which stay), then those of the states."""
         width = len(self.samples) + 1
         table = [[DEAD] * width, [ACCEPT] * width, *rows]
-        head = struct.pack("<III", len(table), width, start)
-        body = b"".join(struct.pack(f"<{width}H", *row) for row in table)
+        head = struct.pack("<III", len(table), width, start * width)
+        body = b"".join(struct.pack(f"<{width}H", *(to * width for to in row)) for row in table)
         return head + self.classmap + body
 
 

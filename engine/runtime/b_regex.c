@@ -10,6 +10,8 @@
 #define AT_CLASSES 6
 #define AT_DFA 7
 #define AT_NAMES 8
+#define AT_FIRST 9
+#define FIRST_WORDS 8
 #define MAGIC 0x31305852u
 
 enum { MATCH, RUNE, CLASS, ANY, NOT_NEWLINE, SPLIT, SAVE, ASSERT, FAIL };
@@ -113,14 +115,36 @@ uint32_t b_regex_group(const uint8_t *program, const char *name, size_t len, con
     return groups;
 }
 
-/* ---- DFA ---- */
+/* ---- what a match can begin with ---- */
 
-static bool dfa(const uint8_t *table, const char *text, size_t len) {
+static const uint32_t *first_bytes(const uint8_t *program) {
+    uint32_t at = header(program, AT_FIRST);
+    return at ? (const uint32_t *)(const void *)(program + at) : 0;
+}
+
+/* The first place at or after `at` where a match can begin. */
+static size_t next_start(const uint32_t *first, const char *text, size_t len, size_t at) {
+    while (at < len && !(first[(uint8_t)text[at] >> 5] >> (text[at] & 31) & 1)) at++;
+    return at;
+}
+
+/* ---- DFA: a state is the place of its row; row 0 is "never", the next "found" ---- */
+
+static bool dfa(const uint8_t *program, const char *text, size_t len) {
+    const uint8_t *table = program + header(program, AT_DFA), *classes = table + 12;
     uint32_t width = header(table, 1), state = header(table, 2);
-    const uint8_t *classes = table + 12;
     const uint16_t *rows = (const uint16_t *)(const void *)(classes + 256);
-    for (size_t i = 0; i < len && state > 1; i++) state = rows[state * width + classes[(uint8_t)text[i]]];
-    return rows[state * width + width - 1] == 1 || state == 1;
+    const uint32_t *first = first_bytes(program);
+    uint32_t idle_end = first ? first[FIRST_WORDS] : 0;
+    for (size_t i = 0; i < len && state > width; i++) {
+        if (state < idle_end) {
+            /* Step over the last of the bytes that begin nothing: it decides what stands before the next. */
+            size_t start = next_start(first, text, len, i);
+            if (start > i) i = start - 1;
+        }
+        state = rows[state + classes[(uint8_t)text[i]]];
+    }
+    return state == width || (state && rows[state + width - 1] == width);
 }
 
 /* ---- Pike machine ---- */
@@ -254,8 +278,10 @@ bool b_regex_find(const uint8_t *program, const char *text, size_t len, size_t f
                  .current = rt_alloc_array((size_t)count + 1, sizeof(uint32_t)),
                  .stack = rt_alloc_array(2 * (size_t)size + 4, sizeof(frame))};
     threads *now = new_threads(size, count), *next = new_threads(size, count);
+    const uint32_t *first = first_bytes(program);
     bool found = false;
     for (size_t at = from;;) {
+        if (first && !found && now->count == 0) at = next_start(first, text, len, at);
         if (!found) { /* a match may begin here, after all that began before */
             for (uint32_t i = 0; i < count; i++) m.current[i] = B_REGEX_NONE;
             add(&m, now, start, at);
@@ -289,8 +315,7 @@ bool b_regex_find(const uint8_t *program, const char *text, size_t len, size_t f
 }
 
 bool b_regex_test(const uint8_t *program, const char *text, size_t len) {
-    uint32_t table = header(program, AT_DFA);
-    if (table) return dfa(program + table, text, len);
+    if (header(program, AT_DFA)) return dfa(program, text, len);
     uint32_t none;
     return b_regex_find(program, text, len, 0, &none, 0);
 }
