@@ -267,16 +267,16 @@ json.verify_schema  host  string | object[any: any] -> tuple[boolean, null | str
 """
 
 NET = """
-net.cidr_contains  host  string, string -> boolean
+net.cidr_contains  runtime  string, string -> boolean
 net.cidr_contains_matches  host  string | array[string | array[any]] | object[string: string |
       array[any]] | set[string | array[any]], string | array[string |
       array[any]] | object[string: string | array[any]] | set[string
       | array[any]] -> set[tuple[any, any]]
 net.cidr_expand  host  string -> set[string]
-net.cidr_intersects  host  string, string -> boolean
-net.cidr_is_valid  host  string -> boolean
+net.cidr_intersects  runtime  string, string -> boolean
+net.cidr_is_valid  runtime  string -> boolean
 net.cidr_merge  host  array[string] | set[string] -> set[string]
-net.cidr_overlap  host  string, string -> boolean  deprecated
+net.cidr_overlap  runtime  string, string -> boolean  deprecated
 """
 
 IDENTIFIERS = """
@@ -285,7 +285,7 @@ uuid.parse  host  string -> object[string: any]
 semver.compare  host  string, string -> number
 semver.is_valid  host  any -> boolean
 units.parse  host  string -> number
-units.parse_bytes  host  string -> number
+units.parse_bytes  runtime  string -> number
 """
 
 REFLECTION = """

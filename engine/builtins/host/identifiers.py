@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
-from types import MappingProxyType
 
 from cupcake.engine.builtins.gate import Gate
 from cupcake.engine.builtins.host.operands import failed, integer, string, undefined
@@ -112,11 +111,6 @@ def _semver_is_valid(text: Value) -> Value:
 # ---- units ----
 
 _AMOUNT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
-_BYTE_UNITS = MappingProxyType(
-    {"": 1}
-    | {unit: 1000**i for i, p in enumerate("kmgtpe", 1) for unit in (p, p + "b")}
-    | {unit: 1024**i for i, p in enumerate("kmgtpe", 1) for unit in (p + "i", p + "ib")}
-)
 
 
 def _unit_factor(unit: str) -> Fraction | None:
@@ -179,18 +173,6 @@ def _shown_unit(unit: str) -> str:
     return unit[:1] + unit[1:].lower() if len(unit) > 1 else unit
 
 
-def _units_parse_bytes(x: Value) -> Value:
-    name = "units.parse_bytes"
-    text = string(name, 1, x).lower().replace('"', "")
-    number, unit = _amount(name, text, "byte amount")
-    if unit not in _BYTE_UNITS:
-        raise failed(name, f"byte unit {unit} not recognized")
-    if not _AMOUNT.fullmatch(number):
-        raise failed(name, "could not parse byte amount to a number")
-    value = Fraction(number) * _BYTE_UNITS[unit]
-    return int(value)
-
-
 # ---- random numbers and the runtime ----
 
 
@@ -216,7 +198,6 @@ FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (
     ("semver.compare", _semver_compare),
     ("semver.is_valid", _semver_is_valid),
     ("units.parse", _units_parse),
-    ("units.parse_bytes", _units_parse_bytes),
 )
 
 GATED: tuple[tuple[str, Callable[..., Value]], ...] = (

@@ -1,4 +1,4 @@
-"""CIDR arithmetic. Nothing here reaches a network."""
+"""CIDR arithmetic on sets of blocks; what asks about one block lives in the runtime (`b_net.c`). Nothing here reaches a network."""
 
 from __future__ import annotations
 
@@ -78,14 +78,6 @@ def _contains_as(name: str, cidr: Value, other: Value) -> bool:
     return _holds(net, inner)
 
 
-def _contains(cidr: Value, cidr_or_ip: Value) -> Value:
-    return _contains_as("net.cidr_contains", cidr, cidr_or_ip)
-
-
-def _overlap(cidr: Value, ip: Value) -> Value:
-    return _contains_as("net.cidr_overlap", cidr, ip)
-
-
 def _candidates(name: str, at: int, value: Value) -> Iterator[tuple[str, Value]]:
     """(CIDR, what stands for it in the result): its index, key or the element itself."""
     items: list[tuple[Value, Value]]
@@ -119,30 +111,12 @@ def _contains_matches(cidrs: Value, cidrs_or_ips: Value) -> Value:
     return rego_set(found)
 
 
-def _intersects(cidr1: Value, cidr2: Value) -> Value:
-    name = "net.cidr_intersects"
-    a = _parse_cidr(name, string(name, 1, cidr1))
-    b = _parse_cidr(name, string(name, 1, cidr2))
-    if isinstance(a, IPv4Network) and isinstance(b, IPv4Network):
-        return a.overlaps(b)
-    return isinstance(a, IPv6Network) and isinstance(b, IPv6Network) and a.overlaps(b)
-
-
 def _expand(cidr: Value) -> Value:
     name = "net.cidr_expand"
     net = _parse_cidr(name, string(name, 1, cidr))
     if net.num_addresses > EXPAND_MAX:
         raise failed(name, f"{cidr} has more than {EXPAND_MAX} addresses")
     return rego_set(str(address) for address in net)
-
-
-def _is_valid(cidr: Value) -> Value:
-    name = "net.cidr_is_valid"
-    try:
-        _parse_cidr(name, string(name, 1, cidr))
-    except BuiltinError:
-        return False
-    return True
 
 
 def _class_length(address: IPv4Address) -> int:
@@ -183,11 +157,7 @@ def _merge(addresses: Value) -> Value:
 
 
 FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (
-    ("net.cidr_contains", _contains),
     ("net.cidr_contains_matches", _contains_matches),
     ("net.cidr_expand", _expand),
-    ("net.cidr_intersects", _intersects),
-    ("net.cidr_is_valid", _is_valid),
     ("net.cidr_merge", _merge),
-    ("net.cidr_overlap", _overlap),
 )
