@@ -1,4 +1,7 @@
-"""OPA bundles: a gzip tar of policy.wasm or plan.json, data.json and .manifest. Writing is reproducible: no times, no names of users."""
+"""OPA bundles: a gzip tar of policies, policy.wasm or plan.json, data.json and .manifest.
+
+Writing is reproducible: no times, no names of users. It must not read files.
+"""
 
 from __future__ import annotations
 
@@ -6,48 +9,89 @@ import gzip
 import io
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cupcake.engine.artifact import Artifact
 
+#: Annotations of an entrypoint, as JSON-like Python.
+Annotations = Mapping[str, Sequence[Mapping[str, Any]]]
 
-def bundle_bytes(artifact: Artifact, *, revision: str = "") -> bytes:
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What `.manifest` says. `rego_version` of the policies, with exceptions by the path in the bundle."""
+
+    revision: str = ""
+    roots: tuple[str, ...] = ("",)
+    rego_version: str = "v1"
+    file_versions: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self, wasm: Sequence[Mapping[str, Any]] = ()) -> bytes:
+        """The file; `wasm` are the entrypoints that policy.wasm serves."""
+        shown: dict[str, Any] = {"revision": self.revision, "roots": list(self.roots)}
+        if wasm:
+            shown["wasm"] = list(wasm)
+        shown["rego_version"] = _number(self.rego_version)
+        if self.file_versions:
+            shown["file_rego_versions"] = {
+                path: _number(version) for path, version in sorted(self.file_versions.items())
+            }
+        if self.metadata:
+            shown["metadata"] = self.metadata
+        return json.dumps(shown, separators=(",", ":")).encode()
+
+
+_MANIFEST = Manifest()
+
+
+def bundle_bytes(
+    artifact: Artifact,
+    *,
+    manifest: Manifest = _MANIFEST,
+    annotations: Annotations | None = None,
+) -> bytes:
     """The bundle as OPA's SDKs and `load` read it. Equal artifacts give equal bytes."""
-    manifest = {
-        "revision": revision,
-        "roots": [""],
-        "wasm": [{"entrypoint": name, "module": "/policy.wasm"} for name in artifact.entrypoints],
-    }
+    wasm: list[dict[str, Any]] = []
+    for name in artifact.entrypoints:
+        wasm.append({"entrypoint": name, "module": "/policy.wasm"})
+        if annotations and annotations.get(name):
+            wasm[-1]["annotations"] = list(annotations[name])
     entries = {
         "/data.json": artifact.data,
         "/policy.wasm": artifact.wasm,
-        "/.manifest": json.dumps(manifest, separators=(",", ":")).encode(),
+        "/.manifest": manifest.to_json(wasm),
     }
-    return _archive(entries)
+    return archive(entries)
 
 
-def plan_bundle_bytes(
-    plan: bytes,
+def source_bundle_bytes(
     data: bytes,
     modules: Mapping[str, str],
     *,
-    revision: str = "",
-    rego_version: str = "v1",
+    plan: bytes | None = None,
+    manifest: Manifest = _MANIFEST,
 ) -> bytes:
-    """A bundle as `opa build -t plan` makes it: plan.json, the base document and the policies' text."""
-    version = 0 if rego_version == "v0" else 1
-    manifest = {"revision": revision, "roots": [""], "rego_version": version}
+    """A bundle as `opa build -t rego` or, with a plan, `-t plan` makes it: the base document and the policies' text."""
     entries = {"/data.json": data}
     for name, text in sorted(modules.items()):
-        parts = [part for part in Path(name).parts if part not in ("/", "..", ".")]
-        entries["/" + "/".join(parts)] = text.encode()
-    entries["/plan.json"] = plan
-    entries["/.manifest"] = json.dumps(manifest, separators=(",", ":")).encode()
-    return _archive(entries)
+        entries[inside(name)] = text.encode()
+    if plan is not None:
+        entries["/plan.json"] = plan
+    entries["/.manifest"] = manifest.to_json()
+    return archive(entries)
 
 
-def _archive(entries: Mapping[str, bytes]) -> bytes:
+def inside(name: str) -> str:
+    """The path in a bundle of a file that was read under a name."""
+    return "/" + "/".join(part for part in Path(name).parts if part not in ("/", "..", "."))
+
+
+def archive(entries: Mapping[str, bytes]) -> bytes:
+    """The gzip tar of files by path."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name, data in entries.items():
@@ -56,3 +100,7 @@ def _archive(entries: Mapping[str, bytes]) -> bytes:
             info.mode = 0o644
             tar.addfile(info, io.BytesIO(data))
     return gzip.compress(raw.getvalue(), mtime=0)
+
+
+def _number(rego_version: str) -> int:
+    return 0 if rego_version == "v0" else 1

@@ -28,7 +28,6 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "plan": ("plan", "print the intermediate representation"),
         "parse": ("parse", "print the syntax tree of a policy"),
         "inspect": ("inspect", "print what a bundle or a folder of policies holds"),
-        "deps": ("deps", "print what a query depends on"),
         "capabilities": ("capabilities", "print the builtins that policies may call"),
     }
 )

@@ -6,13 +6,16 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cupcake.engine.cli.options import (
     DONE,
     Parser,
     UsageError,
+    Version,
     allowed_builtins,
     common,
     compiling,
@@ -22,6 +25,19 @@ from cupcake.engine.cli.options import (
     version_of,
 )
 
+if TYPE_CHECKING:
+    from cupcake.engine.bundle import Manifest
+    from cupcake.engine.cli.files import Loaded
+    from cupcake.engine.rego.checked import Checked
+
+_BARE = {".wasm": "wasm", ".json": "plan"}
+_REFUSED = {
+    "prune_unused": "--prune-unused: policies go into a bundle as they are; -t wasm and -t plan hold what the "
+    "entrypoints need, and nothing else",
+    "wasm_include_print": "--wasm-include-print: modules have no print; `cupcake rego eval` and `test` show it",
+    "plan_addons": "--plan-addons: plans hold what the entrypoints need, and nothing else",
+}
+
 
 def add(commands: Any, help: str) -> Parser:
     """Adds the command."""
@@ -30,7 +46,8 @@ def add(commands: Any, help: str) -> Parser:
         parents=[common(), ignoring(), compiling()],
         help=help,
         description="Compile policies and data. The output is reproducible: equal input, equal bytes.",
-        epilog="Exit codes: 0 done, 1 errors, 2 wrong usage.",
+        epilog="Exit codes: 0 done, 1 errors, 2 wrong usage. For opa's sake, without effect: --optimize (the compiler "
+        "always does), --debug, --partial-namespace, --format json.",
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="policy or data file, or folder")
     parser.add_argument(
@@ -38,15 +55,15 @@ def add(commands: Any, help: str) -> Parser:
         "--entrypoint",
         action="append",
         default=[],
-        help="rule to evaluate, a/b/c; may be repeated",
+        help="rule or package to evaluate, a/b/c; may be repeated. Those with `entrypoint: true` in their METADATA count too",
     )
     switch(parser, "-b", "--bundle", help="read each PATH as a bundle's file or folder")
     parser.add_argument(
         "-t",
         "--target",
-        choices=["wasm", "plan"],
-        default="wasm",
-        help="a WebAssembly module (default), or OPA's intermediate representation",
+        choices=["rego", "wasm", "plan"],
+        help="what the bundle holds: the policies (default, as with `opa`), a WebAssembly module, or OPA's intermediate "
+        "representation beside the policies. -o FILE.wasm means wasm, -o FILE.json plan",
     )
     parser.add_argument(
         "-o",
@@ -54,57 +71,134 @@ def add(commands: Any, help: str) -> Parser:
         default="bundle.tar.gz",
         help="FILE.tar.gz, or FILE.wasm or FILE.json for the bare module or plan (default bundle.tar.gz)",
     )
-    parser.add_argument("-r", "--revision", default="", help="revision for the bundle's manifest")
-    parser.add_argument(
-        "-O",
-        "--optimize",
-        type=int,
-        default=0,
-        metavar="LEVEL",
-        help="accepted for `opa`'s sake: the compiler always optimizes",
-    )
+    parser.add_argument("-r", "--revision", help="revision for the bundle's manifest")
     switch(parser, "-S", "--strict", help="strict mode of the compiler")
+    _for_opas_sake(parser)
     return parser
+
+
+def _for_opas_sake(parser: Parser) -> None:
+    hidden: dict[str, Any] = {"help": argparse.SUPPRESS}
+    parser.add_argument("-O", "--optimize", type=int, **hidden)
+    parser.add_argument("--partial-namespace", **hidden)
+    parser.add_argument("--format", dest="plan_format", choices=["json"], **hidden)
+    parser.add_argument("--plan-addons", **hidden)
+    for name in "--debug", "--prune-unused", "--wasm-include-print":
+        switch(parser, name, help=argparse.SUPPRESS)
 
 
 def run(options: argparse.Namespace) -> int:
     """Builds and writes by a temporary file, so that a reader never sees half of it."""
-    from dataclasses import replace
+    from cupcake.engine.cli.plan import checked_policy, known_entrypoint
 
-    from cupcake.engine.bundle import bundle_bytes, plan_bundle_bytes
-    from cupcake.engine.cli.plan import plain_form, planned
-    from cupcake.engine.documents import document
-    from cupcake.engine.wasm.assemble import assemble, document_json
-
-    if not options.entrypoint:
-        raise UsageError("give at least one entrypoint, such as -e example/allow")
+    for name, why in _REFUSED.items():
+        if getattr(options, name):
+            raise UsageError(why)
     output = Path(options.output)
+    target = _target(options, output)
     loaded = load_given(options)
     version = version_of(options)
-    policy = planned(
-        loaded,
-        options.entrypoint,
-        version,
-        strict=options.strict,
-        allowed=allowed_builtins(options),
+    checked = checked_policy(
+        loaded, version, strict=options.strict, allowed=allowed_builtins(options)
     )
-    if options.target == "plan":
-        if output.suffix == ".wasm":
-            raise UsageError("-t plan makes no .wasm: name a .tar.gz or .json")
-        text = json.dumps(plain_form(policy), separators=(",", ":")).encode()
-        data = document_json(document(loaded.data)).encode()
-        content = text if output.suffix == ".json" else plan_bundle_bytes(
-            text, data, loaded.modules, revision=options.revision, rego_version=version
-        )  # fmt: skip
-    else:
-        artifact = assemble(replace(policy, data=document(loaded.data)))
-        content = artifact.wasm if output.suffix == ".wasm" else bundle_bytes(
-            artifact, revision=options.revision
-        )  # fmt: skip
+    marked = _marked(checked)
+    entrypoints = [known_entrypoint(checked, e) for e in options.entrypoint]
+    entrypoints += [e for e in marked if e not in entrypoints]
+    if target != "rego" and not entrypoints:
+        raise UsageError(
+            f"-t {target} needs an entrypoint: give one, such as -e example/allow, or mark a rule with "
+            "`entrypoint: true` in its METADATA"
+        )
+    manifest = _manifest(loaded, version, options.revision)
+    made = _Made(loaded, checked, entrypoints, marked, manifest)
+    content = made.content(target, bare=output.suffix in _BARE)
     _write(output, content)
-    names = ", ".join(plan.name for plan in policy.plans)
-    print(f"{output}: {len(content)} bytes, entrypoints {names}", file=sys.stderr)
+    names = ", entrypoints " + ", ".join(entrypoints) if entrypoints else ""
+    print(f"{output}: {len(content)} bytes{names}", file=sys.stderr)
     return DONE
+
+
+def _target(options: argparse.Namespace, output: Path) -> str:
+    bare = _BARE.get(output.suffix)
+    target: str = options.target or bare or "rego"
+    if bare is not None and bare != target:
+        right = "a .tar.gz" if target == "rego" else f"a .tar.gz or {_suffix(target)}"
+        raise UsageError(f"-t {target} makes no {output.suffix}: name {right}")
+    return target
+
+
+def _suffix(target: str) -> str:
+    return next(suffix for suffix, made in _BARE.items() if made == target)
+
+
+def _marked(checked: Checked) -> dict[str, list[Mapping[str, Any]]]:
+    """Paths of packages and rules that METADATA marks as entrypoints -> annotations to show with them."""
+    from cupcake.engine.plan.terms import data_path
+    from cupcake.engine.rego.compile import ground_prefix
+    from cupcake.engine.rego.metadata import shown_annotations
+
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for module in checked.modules:
+        package = "/".join(map(str, data_path(module.package) or ()))
+        if any(one.values.get("entrypoint") is True for one in module.annotations):
+            found.setdefault(package, [])  # OPA shows those of rules only
+        for rule in module.rules:
+            for one in rule.annotations:
+                if one.values.get("entrypoint") is True:
+                    path = "/".join(map(str, ground_prefix(rule.head.ref)))
+                    found.setdefault(path, []).append(shown_annotations(one))
+    return {path: found[path] for path in sorted(found)}
+
+
+def _manifest(loaded: Loaded, version: Version, revision: str | None) -> Manifest:
+    """Of the input's manifest when there is one; the roots of all when there are several."""
+    from cupcake.engine.bundle import Manifest, inside
+
+    roots = {root for stated in loaded.manifests for root in stated.get("roots", [""])}
+    made = Manifest(
+        revision=revision or "",
+        roots=tuple(sorted(roots)) or ("",),
+        rego_version=version,
+        file_versions={inside(n): v for n, v in loaded.versions.items() if v != version},
+    )
+    if len(loaded.manifests) != 1:
+        return made
+    (stated,) = loaded.manifests
+    before = stated.get("revision", "") if revision is None else revision
+    return replace(made, revision=before, metadata=stated.get("metadata") or {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """All that an output is made from."""
+
+    loaded: Loaded
+    checked: Checked
+    entrypoints: list[str]
+    marked: Mapping[str, list[Mapping[str, Any]]]
+    manifest: Manifest
+
+    def content(self, target: str, *, bare: bool) -> bytes:
+        """The bytes of the bundle, or of the `bare` module or plan."""
+        from cupcake.engine.bundle import bundle_bytes, source_bundle_bytes
+        from cupcake.engine.cli.plan import plain_form, planned
+        from cupcake.engine.documents import document
+        from cupcake.engine.wasm.assemble import assemble, document_json
+
+        base = document(self.loaded.data)
+        if target == "wasm":
+            artifact = assemble(replace(planned(self.checked, self.entrypoints), data=base))
+            if bare:
+                return artifact.wasm
+            return bundle_bytes(artifact, manifest=self.manifest, annotations=self.marked)
+        plan = None
+        if target == "plan":
+            form = plain_form(planned(self.checked, self.entrypoints))
+            plan = json.dumps(form, separators=(",", ":")).encode()
+            if bare:
+                return plan
+        data = document_json(base).encode()
+        return source_bundle_bytes(data, self.loaded.modules, plan=plan, manifest=self.manifest)
 
 
 def _write(output: Path, content: bytes) -> None:

@@ -23,6 +23,7 @@ MAX_FILE = 64 * 1024 * 1024
 MAX_BUNDLE = 256 * 1024 * 1024
 _DATA = (".json", ".yaml", ".yml")
 _MANIFEST = ".manifest"
+_SIGNATURES = ".signatures.json"
 
 
 class LoadProblem(EngineError):
@@ -46,11 +47,15 @@ class WrittenNumber(Decimal):
 
 @dataclass(slots=True)
 class Loaded:
-    """Policy texts by name, the base document, and the Rego version of policies whose bundle states one."""
+    """Policy texts by name, the base document, the Rego version of policies whose bundle states one, and of bundles
+    the manifests and signatures, as far as they have them. `documents`: names of data files and where in the base document they lie."""
 
     modules: dict[str, str] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, Literal["v0", "v1"]] = field(default_factory=dict)
+    manifests: list[dict[str, Any]] = field(default_factory=list)
+    documents: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    signatures: dict[str, Any] = field(default_factory=dict)
 
 
 def load_paths(paths: Sequence[str], ignore: Sequence[str] = ()) -> Loaded:
@@ -82,6 +87,9 @@ def load_bundles(paths: Sequence[str], ignore: Sequence[str] = ()) -> Loaded:
                 if found.suffix == ".rego" or found.stem == "data":
                     _add(loaded, found, found.relative_to(path).parts[:-1])
                     inside[str(found)] = found.relative_to(path).as_posix()
+            if (path / _SIGNATURES).is_file():
+                name = str(path / _SIGNATURES)
+                _signatures(loaded, read_text(path / _SIGNATURES), name)
             if (path / _MANIFEST).is_file():
                 _versions(loaded, read_text(path / _MANIFEST), inside, str(path / _MANIFEST))
         elif path.is_file():
@@ -95,6 +103,7 @@ def merge_into(one: Loaded, other: Loaded) -> None:
     """Adds what `other` holds."""
     one.modules.update(other.modules)
     one.versions.update(other.versions)
+    one.manifests += other.manifests
     _merge(one.data, other.data, "the bundles")
 
 
@@ -235,6 +244,7 @@ def _merge_document(loaded: Loaded, document: Any, below: tuple[str, ...], name:
     if not isinstance(document, dict):
         raise LoadProblem(f"{name}: the document must be an object")
     _merge(loaded.data, document, name)
+    loaded.documents.append((name, below))
 
 
 def _merge(into: dict[str, Any], new: dict[str, Any], name: str) -> None:
@@ -259,7 +269,7 @@ def _add_archive(loaded: Loaded, path: Path) -> None:
                 wanted = (
                     inside.suffix == ".rego"
                     or (inside.stem == "data" and inside.suffix in _DATA)
-                    or parts == (_MANIFEST,)
+                    or parts in ((_MANIFEST,), (_SIGNATURES,))
                 )
                 if not member.isfile() or not wanted or ".." in parts:
                     continue
@@ -270,6 +280,8 @@ def _add_archive(loaded: Loaded, path: Path) -> None:
                 text = _text(content.read() if content else b"", f"{path}:{inside}")
                 if parts == (_MANIFEST,):
                     manifest = text
+                elif parts == (_SIGNATURES,):
+                    _signatures(loaded, text, f"{path}:{_SIGNATURES}")
                 elif inside.suffix == ".rego":
                     loaded.modules["/".join(parts)] = text
                     inside_names["/".join(parts)] = "/".join(parts)
@@ -281,11 +293,20 @@ def _add_archive(loaded: Loaded, path: Path) -> None:
     _versions(loaded, manifest, inside_names, f"{path}:{_MANIFEST}")
 
 
+def _signatures(loaded: Loaded, text: str, name: str) -> None:
+    stated = parse_json(text, name)
+    if not isinstance(stated, dict):
+        raise LoadProblem(f"{name}: must be an object")
+    loaded.signatures = stated
+
+
 def _versions(loaded: Loaded, manifest: str, inside: Mapping[str, str], name: str) -> None:
     """Notes the versions that a manifest gives: `rego_version`, and `file_rego_versions` by path or pattern."""
     stated = parse_json(manifest, name)
     if not isinstance(stated, dict):
         raise LoadProblem(f"{name}: the manifest must be an object")
+    if stated:
+        loaded.manifests.append(stated)
     patterns = stated.get("file_rego_versions") or {}
     if not isinstance(patterns, dict):
         raise LoadProblem(f"{name}: file_rego_versions must be an object")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cupcake.engine.cli.files import Loaded
 from cupcake.engine.cli.options import (
@@ -24,6 +24,9 @@ from cupcake.engine.cli.options import (
 )
 from cupcake.engine.errors import EngineError
 from cupcake.engine.plan import ir
+
+if TYPE_CHECKING:
+    from cupcake.engine.rego.checked import Checked
 
 
 def add(commands: Any, help: str) -> Parser:
@@ -56,9 +59,8 @@ def run(options: argparse.Namespace) -> int:
     from cupcake.engine.plan.pretty import pretty
 
     loaded = load_given(options)
-    policy = planned(
-        loaded, options.entrypoint, version_of(options), allowed=allowed_builtins(options)
-    )
+    checked = checked_policy(loaded, version_of(options), allowed=allowed_builtins(options))
+    policy = planned(checked, options.entrypoint)
     if options.format == "json":
         print(json.dumps(plain_form(policy), indent=2))
     else:
@@ -66,21 +68,18 @@ def run(options: argparse.Namespace) -> int:
     return DONE
 
 
-def planned(
+def checked_policy(
     loaded: Loaded,
-    entrypoints: Sequence[str],
     version: Version,
     *,
     strict: bool = False,
     allowed: frozenset[str] | None = None,
-) -> ir.Policy:
-    """The policy's IR, without its data. Raises CompileErrors."""
+) -> Checked:
+    """The policies, checked. Raises CompileErrors."""
     from cupcake.engine.builtins.libraries import absent_libraries
-    from cupcake.engine.compiler import entrypoint_path
-    from cupcake.engine.plan.planner import plan
     from cupcake.engine.rego.compile import check
 
-    checked = check(
+    return check(
         parse_all(loaded, version),
         data_paths=loaded.data,
         absent=absent_libraries(),
@@ -88,16 +87,28 @@ def planned(
         sources=loaded.modules,
         allowed=allowed,
     )
-    paths = [entrypoint_path(e) for e in entrypoints]
-    for path in paths:
-        parts = tuple(path.split("/"))
-        if not any(rule[: len(parts)] == parts[: len(rule)] for rule in checked.rules):
-            known = ["/".join(p for p in rule if isinstance(p, str)) for rule in checked.rules]
-            raise EngineError(
-                f'entrypoint "{path}" does not refer to a rule: the policies define no such name'
-                + meant(path, known)
-            )
-    return plan(checked, paths)
+
+
+def planned(checked: Checked, entrypoints: Sequence[str]) -> ir.Policy:
+    """The policy's IR, without its data. EngineError for an entrypoint that there is not."""
+    from cupcake.engine.plan.planner import plan
+
+    return plan(checked, [known_entrypoint(checked, e) for e in entrypoints])
+
+
+def known_entrypoint(checked: Checked, name: str) -> str:
+    """The path of an entrypoint, given as a/b/c or data.a.b.c. EngineError where no rule or package has that name."""
+    from cupcake.engine.compiler import entrypoint_path
+
+    path = entrypoint_path(name)
+    parts = tuple(path.split("/"))
+    if any(rule[: len(parts)] == parts[: len(rule)] for rule in checked.rules):
+        return path
+    known = ["/".join(p for p in rule if isinstance(p, str)) for rule in checked.rules]
+    raise EngineError(
+        f'entrypoint "{path}" does not refer to a rule: the policies define no such name'
+        + meant(path, known)
+    )
 
 
 def plain_form(policy: ir.Policy) -> dict[str, Any]:

@@ -102,7 +102,9 @@ def _scope(values: dict[str, object], target: Attachment | None) -> str:
     scope = values.get("scope")
     what = target.what if target else ""
     if scope is None:
-        return "package" if what == "package" else "rule"
+        if what == "package":
+            return "package"
+        return "document" if values.get("entrypoint") is True else "rule"
     if not isinstance(scope, str) or scope not in _SCOPES:
         raise _BadBlock(
             f"unknown annotation scope {scope!r}, must be one of {', '.join(_SCOPES)}", 0

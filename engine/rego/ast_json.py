@@ -17,7 +17,7 @@ Json: TypeAlias = dict[str, Any]
 
 def module_to_json(module: ast.Module, source: str) -> Json:
     """`source` is the text that was parsed: its comments are part of the result."""
-    shown: Json = {"package": {"path": [term_to_json(t) for t in module.package.terms]}}
+    shown: Json = {"package": {"path": term_to_json(module.package)["value"]}}
     if module.imports:
         shown["imports"] = [_import(one) for one in module.imports]
     if module.rules:
@@ -51,15 +51,15 @@ def _rule(rule: ast.Rule) -> Json:
 def _head(head: ast.Head) -> Json:
     terms = head.ref.terms
     first = terms[0]
-    shown: Json = {"ref": [term_to_json(t) for t in terms]}
-    keyed = len(terms) == 2 and head.key is None and head.value is not None
+    shown: Json = {"ref": term_to_json(head.ref)["value"]}
+    keyed = len(terms) == 2 and head.key is None and head.value is not None and head.args is None
     if isinstance(first, ast.Var) and (len(terms) == 1 or keyed):
         shown["name"] = first.name
     if head.args is not None:
         shown["args"] = [term_to_json(t) for t in head.args]
     if head.key is not None:
         shown["key"] = term_to_json(head.key)
-    elif len(terms) == 2:
+    elif len(terms) == 2 and head.args is None:
         shown["key"] = term_to_json(terms[1])
     if head.value is not None:
         shown["value"] = term_to_json(head.value)
@@ -82,20 +82,19 @@ def _expr(index: int, expr: ast.Expr) -> Json:
         shown["negated"] = True
     if expr.withs:
         shown["with"] = [
-            {"target": _with_target(w.target), "value": term_to_json(w.value)} for w in expr.withs
+            {"target": term_to_json(w.target), "value": term_to_json(w.value)} for w in expr.withs
         ]
     return shown
 
 
-def _with_target(target: ast.Term) -> Json:
-    """The documents are references here, also alone."""
-    if isinstance(target, ast.Var) and target.name in ("input", "data"):
-        return {"type": "ref", "value": [term_to_json(target)]}
-    return term_to_json(target)
-
-
-def _part(index: int, part: ast.Term | ast.Expr) -> Json:
-    return _expr(index, part) if isinstance(part, ast.Expr) else term_to_json(part)
+def _part(part: ast.Term | ast.Expr) -> Json:
+    """Constants as they are; what must be computed is an expression."""
+    match part:
+        case ast.Expr():
+            return _expr(0, part)
+        case ast.String() | ast.Number() | ast.Boolean() | ast.Null():
+            return term_to_json(part)
+    return _expr(0, ast.Expr(part))
 
 
 def _call(name: str, *args: ast.Term) -> list[Json]:
@@ -140,9 +139,15 @@ def _kind(kind: ast.ExprKind) -> Any:
 
 
 def term_to_json(term: ast.Term) -> Json:
-    """{"type": ..., "value": ...}"""
+    """{"type": ..., "value": ...}. A document that stands alone is a reference."""
+    if isinstance(term, ast.Var) and term.name in ("input", "data"):
+        return {"type": "ref", "value": [_name(term)]}
     kind, value = _term(term)
     return {"type": kind, "value": value}
+
+
+def _name(variable: ast.Var) -> Json:
+    return {"type": "var", "value": variable.name}
 
 
 def _term(term: ast.Term) -> tuple[str, Any]:
@@ -158,22 +163,52 @@ def _term(term: ast.Term) -> tuple[str, Any]:
         case ast.Var(name):
             return "var", name
         case ast.Ref(terms):
-            return "ref", [term_to_json(t) for t in terms]
+            first = _name(terms[0]) if isinstance(terms[0], ast.Var) else term_to_json(terms[0])
+            return "ref", [first, *map(term_to_json, terms[1:])]
         case ast.Array(items):
             return "array", [term_to_json(t) for t in items]
         case ast.Set(items):
-            return "set", [term_to_json(t) for t in items]
+            members = {_order(t): t for t in items}
+            return "set", [term_to_json(members[key]) for key in sorted(members)]
         case ast.Object(pairs):
-            return "object", [[term_to_json(k), term_to_json(v)] for k, v in pairs]
+            ordered = sorted(pairs, key=lambda pair: _order(pair[0]))
+            return "object", [[term_to_json(k), term_to_json(v)] for k, v in ordered]
         case ast.ArrayComprehension(inner, body):
             return "arraycomprehension", {"term": term_to_json(inner), "body": _body(body)}
         case ast.SetComprehension(inner, body):
             return "setcomprehension", {"term": term_to_json(inner), "body": _body(body)}
         case ast.ObjectComprehension(key, inner, body):
-            members: Json = {"key": term_to_json(key), "value": term_to_json(inner)}
-            return "objectcomprehension", {**members, "body": _body(body)}
+            parts: Json = {"key": term_to_json(key), "value": term_to_json(inner)}
+            return "objectcomprehension", {**parts, "body": _body(body)}
         case ast.Call(operator, args):
             return "call", [term_to_json(operator), *map(term_to_json, args)]
-        case ast.TemplateString(parts):
-            return "templatestring", {"parts": [_part(i, t) for i, t in enumerate(parts)]}
+        case ast.TemplateString(shown):
+            return "templatestring", {"parts": [_part(part) for part in shown]}
     assert_never(term)
+
+
+def _order(term: ast.Term) -> tuple[Any, ...]:
+    """A key that sorts terms as OPA does: members of sets and objects have no order of their own."""
+    match term:
+        case ast.Null():
+            return (0,)
+        case ast.Boolean(value):
+            return 1, value
+        case ast.Number(text):
+            return 2, Decimal(text)
+        case ast.String(text):
+            return 3, text
+        case ast.Var(name):
+            return 4, name
+        case ast.Ref(terms):
+            return 5, tuple(map(_order, terms))
+        case ast.Array(items):
+            return 6, tuple(map(_order, items))
+        case ast.Object(pairs):
+            ordered = sorted((_order(key), _order(value)) for key, value in pairs)
+            return 7, tuple(key for key, _ in ordered), tuple(value for _, value in ordered)
+        case ast.Set(items):
+            return 8, tuple(sorted(map(_order, items)))
+        case _:
+            # Whatever must be computed comes last, in the order of the text.
+            return 9, term.loc.row, term.loc.col, term.loc.offset

@@ -35,7 +35,7 @@ class MetadataIndex:
         own = [a for a in rule.annotations if a.scope == "rule"]
         own.sort(key=lambda a: a.loc.row, reverse=True)
         if name == "rego.metadata.rule":
-            return to_term(_shown(own[0])) if own else ast.Object(())
+            return to_term(shown_annotations(own[0])) if own else ast.Object(())
         path = rule_path(module, rule)
         links: list[object] = [_link(path, a) for a in own] or [{"path": list(path)}]
         document = self._documents.get(path)
@@ -68,10 +68,10 @@ def _texts(terms: tuple[ast.Term, ...]) -> tuple[str, ...]:
 
 
 def _link(path: tuple[str, ...], annotations: ast.Annotations) -> dict[str, object]:
-    return {"path": list(path), "annotations": _shown(annotations)}
+    return {"path": list(path), "annotations": shown_annotations(annotations)}
 
 
-def _shown(annotations: ast.Annotations) -> dict[str, object]:
+def shown_annotations(annotations: ast.Annotations) -> dict[str, object]:
     """The annotations as policies see them: short forms of authors and resources written out."""
     shown: dict[str, object] = {"scope": annotations.scope}
     for key, value in annotations.values.items():

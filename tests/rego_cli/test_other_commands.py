@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from cupcake.engine.api import load
+from cupcake.engine.cli import COMMANDS
 from cupcake.engine.plan.json_form import from_json
 from cupcake.engine.wasm.assemble import assemble
 
@@ -87,7 +88,7 @@ def test_check_without_policies_is_an_error(rego: Run) -> None:
 
 # -- build ---------------------------------------------------------------------------------------
 
-BUILD = "build policy.rego data/users.json -e a/b/allow -e a/b/s"
+BUILD = "build policy.rego data/users.json -e a/b/allow -e a/b/s -t wasm"
 
 
 def test_a_bundle_is_reproducible_and_evaluates(rego: Run, tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_a_bundle_is_reproducible_and_evaluates(rego: Run, tmp_path: Path) -> No
 
 
 def test_a_bundle_holds_manifest_data_and_revision(rego: Run, tmp_path: Path) -> None:
-    assert rego(f"{BUILD} -r v7 -O 1 -t wasm -o {tmp_path}/b.tar.gz")[0] == 0
+    assert rego(f"{BUILD} -r v7 -O 1 -o {tmp_path}/b.tar.gz")[0] == 0
     found = members(tmp_path / "b.tar.gz")
     manifest = json.loads(found["/.manifest"])
     assert manifest["revision"] == "v7"
@@ -117,15 +118,15 @@ def test_a_bare_module_and_a_bundle_hold_the_same_bytes(rego: Run, tmp_path: Pat
 
 
 def test_opa_reads_our_bundles_policies_and_data(rego: Run, opa: Run, tmp_path: Path) -> None:
-    rego(f"{BUILD} -t plan -o {tmp_path}/b.tar.gz")
+    rego(f"{BUILD.replace('wasm', 'plan')} -o {tmp_path}/b.tar.gz")
     code, out, err = opa(f"eval -b {tmp_path}/b.tar.gz -f raw '[data.users, data.a.b.s]'")
     assert (code, json.loads(out)) == (0, [["bob", "al"], [1, 2, 3]]), err
 
 
 def test_bundles_are_read_again_with_b(rego: Run, tmp_path: Path) -> None:
-    rego(f"{BUILD} -t plan -o {tmp_path}/b.tar.gz")
+    rego(f"{BUILD.replace('wasm', 'plan')} -o {tmp_path}/b.tar.gz")
     assert rego(f"eval -b {tmp_path}/b.tar.gz -f raw data.a.b.s") == (0, "[1,2,3]\n", "")
-    code, _, _ = rego(f"build -b {tmp_path}/b.tar.gz -e a/b/s -o {tmp_path}/again.tar.gz")
+    code, _, _ = rego(f"build -b {tmp_path}/b.tar.gz -e a/b/s -t wasm -o {tmp_path}/again.tar.gz")
     assert (code, load(tmp_path / "again.tar.gz").evaluate("a/b/s")) == (0, [1, 2, 3])
 
 
@@ -141,8 +142,11 @@ def test_a_failed_build_leaves_the_output_as_it_was(rego: Run, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("line", "code", "says"),
     [
-        ("build policy.rego", 2, "at least one entrypoint"),
+        ("build policy.rego -t wasm", 2, "-t wasm needs an entrypoint"),
         ("build policy.rego -e a/b/s -t plan -o x.wasm", 2, "-t plan makes no .wasm"),
+        ("build policy.rego -t rego -o x.json", 2, "-t rego makes no .json"),
+        ("build policy.rego -e a/b/alow -o {}/b.tar.gz", 1, "did you mean a/b/allow?"),
+        ("build policy.rego --prune-unused", 2, "go into a bundle as they are"),
         ("build nowhere -e a/b", 1, "nowhere: no such file or folder"),
         ("build policy.rego -e a/b/s -o no/such/folder/b.tar.gz", 1, "No such file"),
         ("build policy.rego -e a/b/nope -o {}/b.tar.gz", 1, "a/b/nope"),
@@ -156,6 +160,56 @@ def test_mistakes_are_named(rego: Run, tmp_path: Path, line: str, code: int, say
     found, _, err = rego(line.format(tmp_path))
     assert (found, says in err) == (code, True), err
     assert "Traceback" not in err
+
+
+MARKED = """# METADATA
+# entrypoint: true
+package marked
+
+# METADATA
+# title: may it?
+# entrypoint: true
+allow if input.x == 1
+"""
+
+
+@pytest.fixture
+def marked(tmp_path: Path) -> Path:
+    folder = tmp_path / "src"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "marked.rego").write_text(MARKED, encoding="utf-8")
+    (folder / "data.json").write_text('{"a": {"b": 1}}', encoding="utf-8")
+    (folder / "sub" / "data.yaml").write_text("k: 1\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("target", ["rego", "wasm", "plan"])
+def test_manifest_and_data_are_those_of_opa_build(
+    rego: Run, opa: Run, marked: Path, tmp_path: Path, target: str
+) -> None:
+    line = f"build -b {marked} -t {target} -r r1 -o {tmp_path}"
+    assert rego(f"{line}/ours.tar.gz")[0] == opa(f"{line}/theirs.tar.gz")[0] == 0
+    ours, theirs = members(tmp_path / "ours.tar.gz"), members(tmp_path / "theirs.tar.gz")
+    for name in ("/.manifest", "/data.json"):
+        assert json.loads(ours[name]) == json.loads(theirs[name])
+    # Into a bundle of a module OPA also puts the policies' shells.
+    assert set(theirs) - set(ours) == ({f"{marked}/marked.rego"} if target == "wasm" else set())
+
+
+def test_the_default_is_a_bundle_of_policies_as_with_opa(
+    rego: Run, opa: Run, marked: Path, tmp_path: Path
+) -> None:
+    assert rego(f"build -b {marked} -o {tmp_path}/b.tar.gz")[0] == 0
+    for run in (rego, opa):
+        line = f"eval -b {tmp_path}/b.tar.gz -f raw '[data.marked.allow, data.sub]' -I"
+        assert run(line, '{"x": 1}')[:2] == (0, '[true,{"k":1}]\n')
+
+
+def test_a_manifest_of_the_input_is_kept(rego: Run, marked: Path, tmp_path: Path) -> None:
+    stated = {"revision": "old", "roots": ["a", "marked", "sub"], "metadata": {"by": "me"}}
+    (marked / ".manifest").write_text(json.dumps(stated), encoding="utf-8")
+    assert rego(f"build -b {marked} -o {tmp_path}/b.tar.gz")[0] == 0
+    assert json.loads(members(tmp_path / "b.tar.gz")["/.manifest"]) == {**stated, "rego_version": 1}
 
 
 def v0_bundle(folder: Path, manifest: str) -> Path:
@@ -265,7 +319,7 @@ def test_a_plan_has_the_shape_of_opas(rego: Run, opa: Run, tmp_path: Path) -> No
 # -- help, and the terminal ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("word", ["eval", "test", "check", "build", "plan"])
+@pytest.mark.parametrize("word", list(COMMANDS))
 def test_each_command_explains_itself_and_its_exit_codes(rego: Run, word: str) -> None:
     code, out, _ = rego(f"{word} --help")
     assert code == 0
