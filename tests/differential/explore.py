@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from comparison import differences, shrink, without_faults
+from known import reason
 from random_programs import program
 from reference import executables, running
 
@@ -23,6 +24,7 @@ def main(argv: list[str], say: Callable[[str], object] = print) -> int:
     options.add_argument(
         "--most", type=int, default=10, help="shrink and show at most so many of a kind"
     )
+    options.add_argument("--known", action="store_true", help="show expected differences too")
     options.add_argument("--only", default="", help="kinds that contain this")
     chosen = options.parse_args(argv)
     found_opas = executables()
@@ -39,6 +41,8 @@ def main(argv: list[str], say: Callable[[str], object] = print) -> int:
             if not found:
                 source = without_faults(source, reference)
                 found = differences(source, reference)
+            if not chosen.known:
+                found = [d for d in found if not reason(d, source, [reference])]
             if not found:
                 continue
             first = next((d for d in found if d.path.count("/") or not d.path), found[0])

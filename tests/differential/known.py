@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from comparison import Difference
+from reference import Outcome, Reference
 from source import Program
 
 
-def reason(difference: Difference, source: Program) -> str:
-    """The reason, empty when the difference is not expected."""
+def reason(difference: Difference, source: Program, references: Sequence[Reference]) -> str:
+    """The reason, empty when the difference is not expected. `source`: the program that it is of."""
     ours, theirs = difference.ours, difference.theirs
     assert isinstance(ours, tuple) and isinstance(theirs, tuple)
     if ours[0] == theirs[0] == "refused":
@@ -18,15 +20,31 @@ def reason(difference: Difference, source: Program) -> str:
         return "the type of an operand of a user's function is not inferred"
     if ours[0] == "accepted" and "rego_unsafe_var_error" in difference.kind():
         return "OPA looks for variables of one closure in another"
-    if ours[0] == "error":
-        return "OPA skips a rule, or stops, before the statement that fails"
+    if ours[0] == "error" and _elsewhere(ours, source, references):
+        return (
+            "OPA makes only the part of a document that is asked for; we fail where the whole does"
+        )
     if theirs[0] == "accepted" and difference.kind()[:2] == ("refused", "rego_unsafe_var_error"):
         return "OPA orders a call under `not` or `with` before what it is in; we call it unsafe"
     text = "".join(source.texts().values())
-    if ours[0] == "value" and re.search(r"\} else :?= ", text) and ".g" in text:
-        return "OPA drops the else value of a rule with a ref head beside one with a variable key"
     if "yaml.marshal" in text and ours[0] == theirs[0] == "value":
         return "another style of quotes in YAML"
     if "product(" in text and ours[0] == theirs[0] == "value":
         return "OPA 1.22 multiplies in 64-bit floating point"
     return ""
+
+
+def _elsewhere(ours: Outcome, source: Program, references: Sequence[Reference]) -> bool:
+    """Whether an OPA gives our error when it is asked for whole documents."""
+    whole = tuple(
+        f"{module.package.replace('.', '/')}/{name}"
+        for module in source.modules
+        for name in dict.fromkeys(re.findall(r"^(r\d+)(?!\w|\()", module.text(), re.MULTILINE))
+    )
+    for reference in references:
+        found = reference.run(source, whole)
+        if isinstance(found, dict):
+            for theirs in found.values():
+                if theirs[0] == "error" and (theirs[1], theirs[3]) == (ours[1], ours[3]):
+                    return True
+    return False

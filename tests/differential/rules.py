@@ -108,7 +108,8 @@ class Rules(Statements):
         texts = []
         if self.chance(0.1):
             texts.append(f"default {name}.g0 {self.is_} {self.fixed()}")
-        for i in range(self.one((1, 2, 3))):
+        count = self.one((1, 2, 3))
+        for i in range(count):
             scope = Scope({})
             block = f"{self.if_} {self.block(scope)}"
 
@@ -127,8 +128,12 @@ class Rules(Statements):
                         f"{name}[{key()}].g.h {given}",
                         f"{name}.g{i}.h {given}",
                         f"{name}.g.h[{key()}].t {self.is_} true{block}",
-                        f"{name}.g{i} {given} {last}",
-                        f"{name}.g{i} {given} {last}",
+                        # Beside a rule with a variable key OPA drops what `else` gives.
+                        *(
+                            [f"{name}.g{i} {given} {last}"] * 2
+                            if count == 1 and not self.v0
+                            else []
+                        ),
                         f"{name}.g{i}.h[{key()}].k[{key()}] {given}",
                         *([] if self.v0 else [f"{name}[{key()}] contains {value}{block}"]),
                     )

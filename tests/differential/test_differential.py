@@ -49,7 +49,7 @@ def test_random_programs_give_what_they_give_in_opa(
     accepted = without_faults(source, references[-1])
     if accepted is not source:
         found += compare(accepted, references)
-    unexpected = [d for d in found if not reason(d, accepted)]
+    unexpected = [d for d in found if not reason(d, accepted, references)]
     assert not unexpected, f"{source.show()}\n{unexpected}"
 
 
