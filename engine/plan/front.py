@@ -46,9 +46,10 @@ def in_order(
             seen.update(reader.needs(expr))
             continue
         kept.append((position, expr))
-        # The operands of a lone call are asked for before it anyway.
-        if position > first or reader.risks(expr.kind) > 1:
-            moved += reader.checks(expr.loc, reader.needs(expr), seen)
+        if position == first and reader.risks(expr.kind) == 1:
+            # The operands of a lone call are asked for before it anyway.
+            seen.update(reader.operands(expr.kind))
+        moved += reader.checks(expr.loc, reader.needs(expr), seen)
     for term in _head(rule):
         moved += reader.checks(rule.loc, reader.refs(term), seen)
     return [*body[:first], *moved, *kept]
@@ -99,6 +100,14 @@ class _Reader:
             return
         for part in _parts(node):
             yield from self.refs(part)
+
+    def operands(self, node: object) -> Iterator[ast.Ref]:
+        """References that the first call of a node is given."""
+        if isinstance(node, ast.Unify):
+            calls = [side for side in (node.lhs, node.rhs) if isinstance(side, ast.Call)]
+            node = calls[0] if calls else None
+        if isinstance(node, ast.Call) and not any(map(self.risks, node.args)):
+            yield from self.refs(node)
 
     def checks(
         self, loc: ast.Location, refs: Iterator[ast.Ref], seen: set[ast.Ref]
