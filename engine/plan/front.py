@@ -142,9 +142,14 @@ class _Reader:
         if all(self._is_known(side, known) for side in pair):
             return True
         return any(
-            isinstance(var, ast.Var) and self._is_known(side, known)
-            for var, side in (pair, pair[::-1])
+            self._is_pattern(pattern) and self._is_known(side, known)
+            for pattern, side in (pair, pair[::-1])
         )
+
+    def _is_pattern(self, term: ast.Term) -> bool:
+        """Whether a term is a variable or an array of variables and constants."""
+        items = term.items if isinstance(term, ast.Array) else (term,)
+        return all(isinstance(i, ast.Var) or is_constant(constant(i)) for i in items)
 
     def _is_known(self, term: ast.Term, known: set[str]) -> bool:
         match term:
