@@ -23,3 +23,8 @@ def counter_of(call: ast.Call) -> int | None:
     if call.operator != _OPERATOR or not isinstance(call.args[0], ast.Number):
         return None
     return int(call.args[0].text)
+
+
+def is_counter(expr: ast.Expr) -> bool:
+    """Whether an expression only counts."""
+    return isinstance(expr.kind, ast.Call) and counter_of(expr.kind) is not None

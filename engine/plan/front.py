@@ -8,10 +8,11 @@ changes. This file only reads the checked AST.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from cupcake.engine.plan.constants import constant, is_constant
+from cupcake.engine.plan.counting import is_counter
 from cupcake.engine.plan.rule_tree import key_of
 from cupcake.engine.rego import ast
 
@@ -28,6 +29,8 @@ def in_order(
 ) -> list[Placed]:
     """The body of `rule`, guards first where it matters. `bound`: patterns whose variables have values before it;
     `is_base`: whether a ground ref leads to a document that no rule makes."""
+    if any(is_counter(expr) for expr in rule.body):
+        return _counting(rule, bound, is_base)
     body = list(enumerate(rule.body))
     reader = _Reader(is_base)
     first = next((i for i, expr in body if reader.may_fail(expr)), len(body))
@@ -53,6 +56,26 @@ def in_order(
     for term in _head(rule):
         moved += reader.checks(rule.loc, reader.refs(term), seen)
     return [*body[:first], *moved, *kept]
+
+
+def _counting(
+    rule: ast.Rule, bound: Sequence[ast.Term], is_base: Callable[[ast.Ref], bool]
+) -> list[Placed]:
+    """The same for a rule that was instrumented: an expression takes the counter before it along."""
+    plain = tuple(expr for expr in rule.body if not is_counter(expr))
+    counters: dict[int, ast.Expr] = {}
+    left: list[ast.Expr] = []
+    for expr in rule.body:
+        if is_counter(expr):
+            left.append(expr)
+        elif left:
+            counters[id(expr)] = left.pop()
+    placed: list[Placed] = []
+    for position, expr in in_order(replace(rule, body=plain), bound, is_base):
+        if id(expr) in counters:
+            placed.append((None, counters[id(expr)]))
+        placed.append((position, expr))
+    return [*placed, *((None, expr) for expr in left)]
 
 
 def _head(rule: ast.Rule) -> Iterator[ast.Term]:
