@@ -14,13 +14,15 @@
 #define B_ARRAY(name, n, v) B_WANT(name, n, v, RT_ARRAY, "array")
 #define B_SET(name, n, v) B_WANT(name, n, v, RT_SET, "set")
 #define B_OBJECT(name, n, v) B_WANT(name, n, v, RT_OBJECT, "object")
-/* An integer of 64 bits that is written as one (`1.0` is not, as in OPA), put into `out`. */
+/* An integer of 64 bits, written without an exponent (`1.0` is one for newer OPA, `1e0` is not), put into `out`. */
 #define B_INTEGER(name, n, v, out)                                                                           \
     do {                                                                                                     \
         B_NUMBER(name, n, v);                                                                                \
-        if (RT_UNLIKELY(!rt_num_is_int(v, out)))                                                             \
+        if (RT_UNLIKELY(!b_is_integer(v, out)))                                                              \
             return rt_operand_error(name, n, "must be integer number but got floating-point number");        \
     } while (0)
+
+bool b_is_integer(const rt_value *number, int64_t *out);
 
 /* "operand n must be array of strings but got array containing number" */
 rt_v b_element_error(const char *name, int operand, const rt_value *composite, const rt_value *got, const char *wanted);
