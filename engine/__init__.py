@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cupcake.engine.api import load, query
     from cupcake.engine.artifact import Artifact
+    from cupcake.engine.builtins.effects import Effects, Record, Recorder
     from cupcake.engine.compiler import compile_policy
     from cupcake.engine.errors import (
         CompileErrors,
@@ -28,12 +29,15 @@ _HOMES = {
     "Artifact": "cupcake.engine.artifact",
     "CompileErrors": "cupcake.engine.errors",
     "Diagnostic": "cupcake.engine.errors",
+    "Effects": "cupcake.engine.builtins.effects",
     "EngineError": "cupcake.engine.errors",
     "EvaluationError": "cupcake.engine.errors",
     "LoadError": "cupcake.engine.errors",
     "UNDEFINED": "cupcake.engine.vm",
     "Limits": "cupcake.engine.vm",
     "Policy": "cupcake.engine.vm",
+    "Record": "cupcake.engine.builtins.effects",
+    "Recorder": "cupcake.engine.builtins.effects",
     "load": "cupcake.engine.api",
 }
 
@@ -42,11 +46,14 @@ __all__ = [
     "Artifact",
     "CompileErrors",
     "Diagnostic",
+    "Effects",
     "EngineError",
     "EvaluationError",
     "Limits",
     "LoadError",
     "Policy",
+    "Record",
+    "Recorder",
     "compile_policy",
     "load",
     "query",

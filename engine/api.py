@@ -86,6 +86,7 @@ def query(
         data_paths=data if check_data and isinstance(data, Mapping) else None,
         extra_builtins=extra,
         absent=absent_libraries(),
+        sources={**(modules or {}), "<query>": query},
     )
     assert checked.query is not None
     asked = in_order(checked.query)

@@ -62,6 +62,7 @@ class Compiler:
                 data_paths=data if isinstance(data, Mapping) else None,
                 absent=absent_libraries() | never_allowed(self.effects),
                 cache=self._modules,
+                sources=modules,
             )
             planned = plan(
                 checked, [entrypoint_path(e) for e in entrypoints], base, cache=self._plans
