@@ -108,7 +108,7 @@ class _Reader:
 
     def needs(self, expr: ast.Expr) -> Iterator[ast.Ref]:
         """References to documents that an expression only holds for when they are defined."""
-        if not expr.negated and not expr.withs:
+        if not expr.negated and not expr.withs and not _compares_refs(expr.kind):
             yield from self.refs(
                 expr.kind.domain if isinstance(expr.kind, ast.Every) else expr.kind
             )
@@ -182,6 +182,15 @@ class _Reader:
                 return any(True for _ in self.refs(term)) and self.risks(term) == 0
             case _:
                 return is_constant(constant(term))
+
+
+def _compares_refs(kind: ast.ExprKind) -> bool:
+    """Whether two references are compared: the index asks for neither."""
+    match kind:
+        case ast.Unify(lhs, rhs) | ast.Call(ast.Ref((ast.Var("equal"),)), (lhs, rhs)):
+            return isinstance(lhs, ast.Ref) and isinstance(rhs, ast.Ref)
+        case _:
+            return False
 
 
 def _is_sure(call: ast.Call) -> bool:

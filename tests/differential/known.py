@@ -32,8 +32,10 @@ def reason(difference: Difference, source: Program, references: Sequence[Referen
     text = "".join(source.texts().values())
     if "yaml.marshal" in text and ours[0] == theirs[0] == "value":
         return "another style of quotes in YAML"
-    if difference.version > (1, 7) and re.search(r"not (true|false)$", text, re.MULTILINE):
-        return "OPA 1.22 takes `not true` for true where the head holds a ref"
+    if difference.version > (1, 7) and re.search(
+        r"not (true|false)$|\btrue with ", text, re.MULTILINE
+    ):
+        return "OPA 1.22 leaves out `not true` and `true with ...`, which do not hold"
     if difference.version > (1, 7) and "%!(EXTRA int64" in str(theirs):
         return "OPA 1.22 names another type of Go in what `sprintf` is given too much of"
     if "product(" in text and ours[0] == theirs[0] == "value":
