@@ -89,6 +89,8 @@ class Prepared:
         from cupcake.engine.rego.compile import check
         from cupcake.engine.rego.parser import parse_module, parse_query
         from cupcake.engine.vm import load
+        from cupcake.engine.vm.cache import default_folder
+        from cupcake.engine.vm.policy import warm
         from cupcake.engine.wasm.assemble import assemble
 
         text, version = asked.text, asked.version
@@ -136,6 +138,7 @@ class Prepared:
             artifact = assemble(planned, extra_builtins=[PRINT])
             artifact = replace(artifact, rego_version=version)
             shown = {PRINT.name: printer(lambda line: print(line, file=sys.stderr))}
+            warm(artifact.core, default_folder())
             policy = load(
                 artifact, limits=limits, builtins=shown, effects=session.effects, quick=True
             )

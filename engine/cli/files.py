@@ -5,12 +5,10 @@ It must not parse Rego. Everything that cannot be used is a LoadProblem that nam
 
 from __future__ import annotations
 
-import datetime
 import fnmatch
 import json
 import math
 import sys
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -217,8 +215,10 @@ def _plain(value: Any, name: str) -> Any:
             raise LoadProblem(f"{name}: {value} is no number of JSON")
         case None | bool() | int() | float() | str():
             return value
-        case datetime.date():
-            return value.isoformat()
+    import datetime
+
+    if isinstance(value, datetime.date):
+        return value.isoformat()
     raise LoadProblem(f"{name}: a {type(value).__name__} is no value of JSON")
 
 
@@ -258,6 +258,8 @@ def _merge(into: dict[str, Any], new: dict[str, Any], name: str) -> None:
 
 
 def _add_archive(loaded: Loaded, path: Path) -> None:
+    import tarfile
+
     left = MAX_BUNDLE
     manifest = "{}"
     inside_names: dict[str, str] = {}

@@ -6,7 +6,6 @@ Flags behave as `opa`'s do: `--fail=true`, `--ignore a,b`, durations such as `1m
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
@@ -55,6 +54,8 @@ class Parser(argparse.ArgumentParser):
 
 def meant(word: str, known: Sequence[str]) -> str:
     """`; did you mean ...?`, or nothing."""
+    import difflib  # only after a mistake
+
     close = difflib.get_close_matches(word, sorted(set(known)), 1)
     return f"; did you mean {close[0]}?" if close else ""
 

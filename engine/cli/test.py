@@ -183,6 +183,7 @@ def _watch(options: argparse.Namespace) -> int:
 def run_once(options: argparse.Namespace) -> int:
     """Runs the tests and prints the report."""
     from cupcake.engine.testing.runner import compile_tests
+    from cupcake.engine.vm.cache import default_folder
 
     loaded = load_given(options)
     suite = compile_tests(
@@ -193,6 +194,7 @@ def run_once(options: argparse.Namespace) -> int:
         coverage=options.coverage or options.threshold is not None,
         limits=wide_limits(options.timeout),
         allowed=allowed_builtins(options),
+        core_cache=default_folder(),
     )
     if options.fail_on_empty and not suite.tests:
         print("no tests were run", file=sys.stderr)

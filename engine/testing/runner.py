@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from cupcake.engine.builtins.libraries import absent_libraries
@@ -22,7 +23,7 @@ from cupcake.engine.testing.discover import TestCase, find_tests
 from cupcake.engine.testing.explain import Failure, case_names, explain, pinned
 from cupcake.engine.vm import Limits, Policy, load
 from cupcake.engine.vm.hostcalls import HostFunction
-from cupcake.engine.vm.policy import UNDEFINED
+from cupcake.engine.vm.policy import UNDEFINED, warm
 from cupcake.engine.wasm.assemble import assemble
 
 
@@ -168,9 +169,10 @@ def compile_tests(
     coverage: bool = False,
     limits: Limits | None = None,
     allowed: frozenset[str] | None = None,
+    core_cache: Path | None = None,
 ) -> Suite:
     """The tests whose full name (`data.a.test_x`) has a match of `only`; `allowed` are the builtins that exist, None for
-    all. Raises CompileErrors."""
+    all; `core_cache` a folder for the runtime's compiled code. Raises CompileErrors."""
     renamed, tests = find_tests(modules)
     checked = check(
         renamed,
@@ -197,6 +199,8 @@ def compile_tests(
             counting = counters.policy(checked)
             planned = plan(counting, paths, base, index=False, counters=len(counters))
         artifact = assemble(planned, extra_builtins=[PRINT])
+        if core_cache is not None:
+            warm(artifact.core, core_cache)
         policy = load(artifact, limits=limits, builtins=served, quick=True)
     return Suite(renamed, tests, sources, checked, base, policy, limits, counters, lines)
 
