@@ -147,7 +147,8 @@ class RuleParser(LogicalParser):
         if has_body and self.kinds[self.pos] == "else" and not self._starts_ref(self.pos):
             if any(not _is_ground(term) for term in ref.terms[1:]):
                 raise self.fail("else keyword cannot be used on rules with variables in head")
-            if key is not None:
+            partial = not has_if and args is None and value is not None and len(ref.terms) == 2
+            if key is not None or partial:
                 raise self.fail("else keyword cannot be used on multi-value rules")
             else_ = self._else_chain(head)
         self._add(ast.Rule(head, body, else_, False, (), self.loc(start)), start)

@@ -20,6 +20,7 @@ LOCAL = "__local"
 IsRelation = Callable[[ast.Ref], bool]
 
 _SCALARS = frozenset({ast.String, ast.Number, ast.Boolean, ast.Null})
+_LITERALS = _SCALARS | {ast.Array, ast.Object, ast.Set}
 # Statements that are no terms and that the checked form does not hold, and blocks, which bind nothing.
 NO_TERMS = (ast.Assign, ast.SomeDecl, ast.SomeIn, ast.Not, ast.Logical, ast.Block)
 _CLOSURES = (ast.ArrayComprehension, ast.SetComprehension, ast.ObjectComprehension)
@@ -189,10 +190,22 @@ def _unify(a: ast.Term, b: ast.Term, safe: set[str]) -> None:
             if match is not None:
                 _unify(x, match, safe)
         return
+    if _never_equal(a, b):
+        return
     if _known(a, safe):
         bindable(b, safe)
     elif _known(b, safe):
         bindable(a, safe)
+
+
+def _never_equal(a: ast.Term, b: ast.Term) -> bool:
+    """Literals of different kinds: what they hold is bound by nothing."""
+    return (
+        type(a) in _LITERALS
+        and type(b) in _LITERALS
+        and type(a) is not type(b)
+        and (isinstance(a, (ast.Array, ast.Object)) or isinstance(b, (ast.Array, ast.Object)))
+    )
 
 
 def _known(term: ast.Term, safe: set[str]) -> bool:

@@ -29,6 +29,7 @@ from cupcake.engine.rego.withs import callable_arity
 Env = dict[str, ty.Type]
 
 _CLOSURES = (ast.ArrayComprehension, ast.SetComprehension, ast.ObjectComprehension)
+_SCALARS = frozenset({ast.String, ast.Number, ast.Boolean, ast.Null})
 _COMPARISONS = frozenset({"equal"})
 
 
@@ -98,7 +99,7 @@ class TypeChecker:
                     kinds.append(self.term(arg, env))
                 link = link.else_
         self.names, self.replaced = saved
-        result = union(values)
+        result = union(values) if group.kind != "partial_object" else _merged(values)
         if group.kind == "function":
             result = ty.FunctionOf(tuple([union(kinds) for kinds in args]), result)
         # Of a rule that is wrong nothing is known, so that who reads it is not blamed too.
@@ -158,6 +159,8 @@ class TypeChecker:
             right = self.term(kind.rhs, env)
             if not may_equal(left, right):
                 self.mismatch(left, right, expr.loc)
+            if expr.generated and isinstance(right, ty.Scalar) and type(kind.rhs) in _SCALARS:
+                right = ty.ANY  # the `xs` of `some x in xs`: OPA lets a scalar be
             self.bind(kind.lhs, right, env)
             self.bind(kind.rhs, left, env)
         elif isinstance(kind, ast.Every):
@@ -331,6 +334,7 @@ class TypeChecker:
                     found = path
                     break
             if found is None or found in self.above:
+                self.package_key(term, env)
                 self.operands(term, 1, env)
                 return ty.ANY
             if self.groups[found].kind == "function":
@@ -341,9 +345,6 @@ class TypeChecker:
             current = ty.ANY
         else:
             current = self.term(head, env)
-            # What stands for a literal scalar or an `xs` of `some x in xs`: OPA lets it be.
-            if isinstance(current, ty.Scalar) and self.names.get(getattr(head, "name", "")) == "":
-                current = ty.ANY
         for t in term.terms[at:]:
             known = self.term(t, env)
             part = select(current, t, known)
@@ -355,6 +356,19 @@ class TypeChecker:
                 self.bind(t, keys_of(current), env)
             current = part
         return current
+
+    def package_key(self, term: ast.Ref, env: Env) -> None:
+        """A variable that stands for the name of a package or a rule is a string."""
+        path: Path = ()
+        for t in term.terms[1:]:
+            if isinstance(t, ast.String):
+                path = (*path, t.value)
+                continue
+            if isinstance(t, ast.Var) and path in self.above and path not in self.groups:
+                if not may_equal(self.term(t, env), ty.STRING):
+                    self.undefined(term)
+                self.bind(t, ty.STRING, env)
+            return
 
     def document(self, path: Path) -> ty.Type:
         """The type of a document where it is read; under `with`, what depends on the replaced one may be anything."""
@@ -371,6 +385,8 @@ class TypeChecker:
         for t in term.terms[at:]:
             if isinstance(t, (ast.Ref, ast.Call)):
                 self.term(t, env)
+            else:
+                self.bind(t, ty.ANY, env)
 
     def undefined(self, term: ast.Ref) -> None:
         self.problems.add(TYPE_ERROR, f"undefined ref: {ref_text(term, self.names)}", term.loc)
@@ -470,3 +486,12 @@ class TypeChecker:
                 return True
             case _:
                 return False
+
+
+def _merged(kinds: Sequence[ty.Type]) -> ty.Type:
+    """Objects that rules with variables in their heads make, as one: each may have the keys and values of any."""
+    objects = [k for k in kinds if isinstance(k, ty.ObjectOf)]
+    if len(objects) != len(kinds) or len(kinds) < 2 or any(k.static for k in objects):
+        return union(kinds)
+    values = [k.dynamic_value or ty.ANY for k in objects]
+    return ty.ObjectOf((), union([k.dynamic_key or ty.ANY for k in objects]), _merged(values))

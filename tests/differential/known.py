@@ -18,7 +18,7 @@ def reason(difference: Difference, source: Program, references: Sequence[Referen
     if ours[0] == theirs[0] == "refused":
         return "both refuse it; OPA stops at another error"
     if ours[0] == "accepted" and set(difference.kind()[1:]) == {"refused", "rego_type_error"}:
-        return "the type of an operand of a user's function is not inferred"
+        return "a type that is not inferred"
     if ours[0] == "accepted" and "rego_unsafe_var_error" in difference.kind():
         return "OPA looks for variables of one closure in another"
     if ours[0] == "error" and _elsewhere(ours, source, references):

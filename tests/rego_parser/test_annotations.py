@@ -64,7 +64,7 @@ def test_a_block_before_the_package_belongs_to_the_module() -> None:
 def test_a_block_before_a_rule_belongs_to_that_rule() -> None:
     deny, _, other = parse_module(_TEXT, "a.rego").rules
     (note,) = deny.annotations
-    assert note.scope == "rule"
+    assert note.scope == "document"  # what an entrypoint is, unless another scope is written
     assert note.values == {"title": "No force", "entrypoint": True}
     assert other.annotations == ()
 
