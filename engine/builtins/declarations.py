@@ -74,17 +74,17 @@ set_diff  runtime  set[any], set[any] -> set[any]  deprecated
 OBJECTS = """
 object.get  runtime  object[any: any], any, any -> any
 object.keys  runtime  object[any: any] -> set[any]
-object.union  runtime  object[any: any], object[any: any] -> any
-object.union_n  runtime  array[object[any: any]] -> any
-object.remove  runtime  object[any: any], array[any] | object[any: any] | set[any] -> any
-object.filter  runtime  object[any: any], array[any] | object[any: any] | set[any] -> any
+object.union  runtime  object[any: any], object[any: any] -> object[any: any]
+object.union_n  runtime  array[object[any: any]] -> object[any: any]
+object.remove  runtime  object[any: any], array[any] | object[any: any] | set[any] -> object[any: any]
+object.filter  runtime  object[any: any], array[any] | object[any: any] | set[any] -> object[any: any]
 object.subset  runtime  array[any] | object[any: any] | set[any], array[any] | object[any: any]
-      | set[any] -> any
+      | set[any] -> boolean
 json.filter  runtime  object[any: any], array[string | array[any]] | set[string | array[any]] ->
-      any
+      object[any: any]
 json.remove  runtime  object[any: any], array[string | array[any]] | set[string | array[any]] ->
-      any
-json.patch  host  any, array[record[op: string, path: any; any: any]] -> any
+      object[any: any]
+json.patch  runtime  any, array[record[op: string, path: any; any: any]] -> any
 """
 
 STRINGS = """
@@ -282,8 +282,8 @@ net.cidr_overlap  runtime  string, string -> boolean  deprecated
 IDENTIFIERS = """
 uuid.rfc4122  host  string -> string  nondeterministic
 uuid.parse  host  string -> object[string: any]
-semver.compare  host  string, string -> number
-semver.is_valid  host  any -> boolean
+semver.compare  runtime  string, string -> number
+semver.is_valid  runtime  any -> boolean
 units.parse  host  string -> number
 units.parse_bytes  runtime  string -> number
 """

@@ -56,7 +56,7 @@ class _Parser:
         self.free = free  # what `*` and `?` match
 
     def fail(self, reason: str) -> GlobError:
-        return GlobError(f"glob pattern {self.text!r}: {reason}", self.text, self.at)
+        return GlobError(f"glob: syntax error at {self.at}: {reason}", self.text, self.at)
 
     def sequence(self, depth: int) -> Node:
         """Up to the end, or, within braces, up to their `,` or `}`."""
@@ -82,9 +82,10 @@ class _Parser:
                 case "{":
                     parts.append(self.alternatives(depth))
                 case "\\":
-                    if self.at < len(self.text):
-                        parts.append(_literal(self.text[self.at]))
-                        self.at += 1
+                    if self.at >= len(self.text):
+                        raise self.fail("trailing backslash")
+                    parts.append(_literal(self.text[self.at]))
+                    self.at += 1
                 case _:
                     parts.append(_literal(char))
         return parts[0] if len(parts) == 1 else Concat(tuple(parts))
@@ -94,8 +95,9 @@ class _Parser:
         while self.text.startswith(",", self.at):
             self.at += 1
             branches.append(self.sequence(depth + 1))
-        if self.text.startswith("}", self.at):  # the end of the pattern closes too
-            self.at += 1
+        if not self.text.startswith("}", self.at):
+            raise self.fail("unclosed `{`")
+        self.at += 1
         return Alternate(tuple(branches))
 
     def characters(self) -> Node:
@@ -105,11 +107,19 @@ class _Parser:
         low = self.text[self.at : self.at + 1]
         if low and self.text.startswith("-", self.at + 1):
             high = self.text[self.at + 2 : self.at + 3]
-            if not high or self.text[self.at + 3 : self.at + 4] != "]":
-                raise self.fail("a range is [a-z] and nothing else within the brackets")
+            if high == "]" and not self.text.startswith("]", self.at + 3):
+                high = ""
+            self.at = min(self.at + 4, len(self.text))
+            if (
+                not high
+                or self.at < 4
+                or (self.text[self.at - 1] != "]" and self.at == len(self.text))
+            ):
+                raise self.fail("unexpected end of input")
+            if self.text[self.at - 1] != "]":
+                raise self.fail("expected close range character")
             if high < low:
-                raise self.fail(f"{high!r} should be greater than {low!r}")
-            self.at += 4
+                raise self.fail("range hi character is less than lo")
             ranges: Ranges = ((ord(low), ord(high)),)
             return Class(negate(ranges) if inverted else ranges)
         found: list[tuple[int, int]] = []
@@ -117,11 +127,12 @@ class _Parser:
             if self.text.startswith("\\", self.at):
                 self.at += 1
             if self.at >= len(self.text):
-                raise GlobError("unexpected end of input", "", self.at)
+                raise self.fail("unexpected end of input")
             found.append((ord(self.text[self.at]), ord(self.text[self.at])))
             self.at += 1
         if not found:
-            raise self.fail("empty brackets")
+            self.at += 1
+            raise self.fail("could not parse range")
         self.at += 1
         return Class(negate(normal(found)) if inverted else normal(found))
 

@@ -72,7 +72,7 @@ def _head(head: ast.Head) -> Json:
 
 def _body(body: ast.Body) -> list[Json]:
     if not body:
-        return [{"index": 0, "terms": {"type": "boolean", "value": True}}]
+        return [{"generated": True, "index": 0, "terms": {"type": "boolean", "value": True}}]
     return [_expr(index, expr) for index, expr in enumerate(body)]
 
 

@@ -18,7 +18,7 @@ rt_v rt_get(rt_v source, rt_v key) {
     case RT_OBJECT: return rt_object_get(source, key);
     case RT_ARRAY: {
         int64_t i;
-        if (key->tag != RT_NUMBER || !rt_num_is_int(key, &i) || i < 0 || i >= (int64_t)rt_array_len(source)) return 0;
+        if (key->tag != RT_NUMBER || !rt_num_is_whole(key, &i) || i < 0 || i >= (int64_t)rt_array_len(source)) return 0;
         return rt_array_at(source, (uint32_t)i);
     }
     case RT_SET: return rt_set_get(source, key);

@@ -15,10 +15,18 @@ static rt_v fold(const char *name, rt_v v, rt_v start, rt_v (*step)(rt_v, rt_v))
     if (!b_is_items(v)) return rt_type_error(name, 1, "one of {set, array}", v);
     rt_v total = start;
     uint32_t n = b_items(v);
+    bool whole = true;
     for (uint32_t i = 0; i < n; i++) {
         rt_v item = b_item(v, i);
         if (rt_tag(item) != RT_NUMBER) return b_element_error(name, 1, v, item, "number");
-        total = step(total, item);
+        if (!rt_num_is_integer(item)) whole = false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        total = step(total, b_item(v, i));
+        if (whole) continue;
+        /* With a fraction among them, OPA keeps 53 bits between two steps. */
+        double rounded = rt_num_to_double(total);
+        if (__builtin_isfinite(rounded) && (rounded != 0 || rt_num_sign(total) == 0)) total = rt_num_from_double(rounded);
     }
     return total;
 }

@@ -100,8 +100,12 @@ RT_EXPORT rt_v bi_numbers_range(rt_v a, rt_v b) { return range("numbers.range", 
 
 RT_EXPORT rt_v bi_numbers_range_step(rt_v a, rt_v b, rt_v step) {
     const char *name = "numbers.range_step";
-    if (rt_tag(step) != RT_NUMBER) return rt_type_error(name, 3, "integer", step);
-    if (!rt_num_is_integer(step)) return rt_operand_error(name, 3, "must be integer number but got floating-point number");
+    const rt_value *operands[] = {a, b, step};
+    for (int i = 0; i < 3; i++) {
+        if (rt_tag(operands[i]) != RT_NUMBER) return rt_type_error(name, i + 1, "integer", operands[i]);
+        if (!rt_num_is_integer(operands[i]))
+            return rt_operand_error(name, i + 1, "must be integer number but got floating-point number");
+    }
     if (rt_num_sign(step) <= 0) return rt_builtin_error(name, "step must be a positive integer");
     return range(name, a, b, step);
 }
@@ -110,7 +114,7 @@ RT_EXPORT rt_v bi_format_int(rt_v number, rt_v base) {
     B_NUMBER("format_int", 1, number);
     B_NUMBER("format_int", 2, base);
     int64_t radix;
-    if (!rt_num_to_int(base, &radix) || (radix != 2 && radix != 8 && radix != 10 && radix != 16))
+    if (!rt_num_is_int(base, &radix) || (radix != 2 && radix != 8 && radix != 10 && radix != 16))
         return rt_operand_error("format_int", 2, "must be one of {2, 8, 10, 16}");
     rt_v whole = rt_num_sign(number) < 0 ? rt_num_ceil(number) : rt_num_floor(number);
     rt_big big;

@@ -43,6 +43,9 @@ static inline bool b_is_items(const rt_value *v) { return rt_tag(v) == RT_ARRAY 
 /* A capacity for rt_array and its like. */
 static inline int32_t b_cap(size_t n) { return n > 0x10000000 ? 0x10000000 : (int32_t)n; }
 
+/* The segments of a JSON path (`a/b`, `["a", "b"]`) that is part of operand 2; 0 after an error. */
+rt_v b_path_segments(const char *name, rt_v path);
+
 /* The text of a value as `sprintf("%v")` and OPA's printer show it: strings quoted, sets {1, 2} and set(). */
 void b_sb_term(rt_sb *sb, rt_v v);
 /* A string quoted as Go's strconv.Quote does it. */

@@ -42,7 +42,7 @@ static b_arg_kind classify(rt_v v, rt_v *text, double *real) {
 }
 
 static const char *go_type(b_arg_kind kind) {
-    static const char *const names[] = {"int", "*big.Int", "float64", "string"};
+    static const char *const names[] = {"int64", "*big.Int", "float64", "string"};
     return names[kind];
 }
 

@@ -1,8 +1,7 @@
 /* json.filter and json.remove: paths become a tree of objects whose leaves are null, which is laid over the document. */
 #include "b_common.h"
 
-/* The segments of one path; 0 after an error. */
-static rt_v segments(const char *name, rt_v path) {
+rt_v b_path_segments(const char *name, rt_v path) {
     if (rt_tag(path) == RT_ARRAY) return path;
     if (rt_tag(path) != RT_STRING)
         return b_operand_error_text(name, 2, "must be one of {set, array} containing string paths or array of path segments but got ",
@@ -36,7 +35,7 @@ static rt_v tree(const char *name, rt_v paths) {
     rt_v root = rt_object(4);
     uint32_t n = b_items(paths);
     for (uint32_t i = 0; i < n; i++) {
-        rt_v path = segments(name, b_item(paths, i));
+        rt_v path = b_path_segments(name, b_item(paths, i));
         if (!path) return 0;
         uint32_t len = rt_array_len(path);
         rt_v node = root;

@@ -117,6 +117,15 @@ bool rt_num_is_int(const rt_value *number, int64_t *out) {
     return n->text_len == 2 && n->bytes[0] == '-' && n->bytes[1] == '0';
 }
 
+bool rt_num_is_whole(const rt_value *number, int64_t *out) {
+    if (rt_num_is_int(number, out)) return true;
+    const rt_text_number *n = text_of(number);
+    for (uint32_t i = 0; i < n->text_len; i++) {
+        if (n->bytes[i] == 'e' || n->bytes[i] == 'E') return false;
+    }
+    return rt_num_to_int(number, out);
+}
+
 bool rt_num_to_int(const rt_value *number, int64_t *out) {
     if (number->kind == RT_NUM_INT) {
         *out = int_of(number);

@@ -163,8 +163,10 @@ RT_EXPORT rt_v rt_int(int64_t value);
 rt_v rt_num_from_text(const char *text, size_t len);
 /* The text that OPA prints: the literal's own, or the result of arithmetic. */
 void rt_sb_number(rt_sb *sb, const rt_value *number);
-/* Stored as an int64: what Go's json.Number.Int64 accepts. `1.0` and `1e2` do not (indexing an array by 1.0 is undefined). */
+/* Stored as an int64: written without point and exponent. */
 bool rt_num_is_int(const rt_value *number, int64_t *out);
+/* What a builtin or an array takes for an integer: digits, and behind a point zeros only (`1.0`, not `1e2`), as OPA has it. */
+bool rt_num_is_whole(const rt_value *number, int64_t *out);
 /* The mathematical value is an integer that fits (1.0, 1e2 too). */
 bool rt_num_to_int(const rt_value *number, int64_t *out);
 /* The mathematical value is an integer of any size. */

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from calling import call
+from test_calls import needs_opa
 
 from cupcake.engine.builtins.values import BuiltinError
 
 OPA = shutil.which("opa")
-needs_opa = pytest.mark.skipif(OPA is None, reason="the opa executable is not on the PATH")
 
 
 def opa(calls: list[tuple[str, tuple[object, ...]]]) -> list[Any]:
@@ -46,11 +46,12 @@ def ours(name: str, operands: tuple[object, ...]) -> Any:
 
 
 def without_defaults(value: Any) -> Any:
-    """A GraphQL tree without a member that only newer OPAs write."""
+    """A GraphQL tree without members that only newer OPAs write."""
     if isinstance(value, list):
         return [without_defaults(item) for item in value]
     if isinstance(value, dict):
-        return {k: without_defaults(v) for k, v in value.items() if k != "ExpectedTypeHasDefault"}
+        newer = (("Description", ""), ("ExpectedTypeHasDefault", False))
+        return {k: without_defaults(v) for k, v in value.items() if (k, v) not in newer}
     return value
 
 
@@ -295,14 +296,14 @@ DOUBLING = {
         (DOUBLING, "1", "too much work"),
         ({"items": {"$ref": "#"}}, "[" * 400 + "]" * 400, "nested too deeply"),
         ({"pattern": "(a|aa){1,500}b"}, json.dumps("a" * 100_000), "too much work"),
-        ({"pattern": "(a)\\1"}, '"aa"', "Invalid regex pattern"),
+        ({"pattern": "(a)\\1"}, '"aa"', "pattern must be a valid regex"),
         ({"multipleOf": 3}, "1e999999", "too large"),
         ({"$ref": "http://127.0.0.1:9/x"}, "1", "nothing is fetched"),
         ({"$ref": "file:///etc/hostname"}, "1", "leads nowhere"),
         ({"$id": "http://127.0.0.1:9/", "$ref": "x"}, "1", "leads nowhere"),
         ({}, "not json", "invalid JSON string"),
         ({}, "NaN", "invalid JSON string"),
-        ([], "1", "wrong type"),
+        ([], "1", "schema is invalid"),
     ],
 )
 def test_schemas_that_cannot_be_used(schema: Any, document: str, message: str) -> None:

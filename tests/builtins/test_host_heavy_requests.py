@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from calling import call
+from test_calls import needs_opa
 
 from cupcake.engine import compile_policy, query
 from cupcake.engine.builtins import libraries
@@ -44,7 +45,7 @@ time := 1700000000000000000
 """
 
 
-@pytest.mark.skipif(OPA is None, reason="the opa executable is not on the PATH")
+@needs_opa
 def test_opa_signs_the_same() -> None:
     done = subprocess.run(
         [str(OPA), "eval", "--format", "json", "--data", "/dev/stdin", "data.t"],

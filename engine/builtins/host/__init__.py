@@ -18,12 +18,12 @@ from cupcake.engine.builtins.host import (
     identifiers,
     lazy,
     net,
-    patch,
     regex,
     templates,
     times,
     tokens,
     uris,
+    yamls,
 )
 from cupcake.engine.builtins.registry import REGISTRY
 
@@ -33,12 +33,12 @@ _FAMILIES = (
     documents,
     identifiers,
     net,
-    patch,
     regex,
     templates,
     times,
     tokens,
     uris,
+    yamls,
 )
 
 HOST: Mapping[str, Callable[..., Any] | Gated] = MappingProxyType(

@@ -327,8 +327,8 @@ def _parse_rsa_private_key(pem: Value) -> Value:
 
 def _parse_keypair(cert: Value, pem: Value) -> Value:
     name = "crypto.x509.parse_keypair"
-    certificates = _certificates(name, string(name, 1, cert))
-    text = string(name, 1, pem)
+    chain, text = string(name, 1, cert), string(name, 1, pem)
+    certificates = _certificates(name, chain)
     if not text.startswith(_BEGIN):
         raw = _base64(name, text)
         text = raw.decode("utf-8", "replace")

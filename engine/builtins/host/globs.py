@@ -102,8 +102,10 @@ def _common(a: _Step, b: _Step) -> bool:
 
 def globs_match(left: Value, right: Value) -> Value:
     """A walk over the product of both patterns; a pair of places is visited twice at most."""
-    a = _Reader(string(_NAME, 1, left)).steps()
-    b = _Reader(string(_NAME, 2, right)).steps()
+    first, second = string(_NAME, 1, left), string(_NAME, 2, right)
+    a, b = _Reader(first).steps(), _Reader(second).steps()
+    if not a and not b:
+        return True
     if len(a) * len(b) > _PAIRS_MAX:
         raise failed(_NAME, "the patterns are too long")
     seen: set[tuple[int, int, bool]] = set()

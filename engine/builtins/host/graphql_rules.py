@@ -36,7 +36,7 @@ from cupcake.engine.builtins.host.graphql_json import (
     schema_to_json,
 )
 from cupcake.engine.builtins.host.operands import failed, string
-from cupcake.engine.builtins.values import BuiltinError, RegoObject, Value, type_name
+from cupcake.engine.builtins.values import BuiltinError, RegoObject, Value, pairs, type_name
 
 TOKENS_MAX = 20_000
 SAME_NAME_MAX = 1_000_000  # pairs of fields with the same name
@@ -142,7 +142,8 @@ def _document(name: str, at: int, value: Value, *, schema: bool) -> ast.Document
             except ShapeError as error:
                 raise failed(name, f"operand {at} is no GraphQL document: {error}") from None
         case RegoObject():
-            raise failed(name, f"operand {at} is no GraphQL document: a key is no string")
+            named: dict[str, Value] = {k: v for k, v in pairs(value) if isinstance(k, str)}
+            return _document(name, at, named, schema=schema)
     message = f"{name}: operand {at} must be one of {{string, object}} but got {type_name(value)}"
     raise BuiltinError("type", message)
 
@@ -169,7 +170,7 @@ def _schema(gate: Gate, name: str, document: ast.DocumentNode) -> GraphQLSchema:
 
 
 def _without_schema_directives(document: ast.DocumentNode) -> ast.DocumentNode:
-    definitions: list[ast.DefinitionNode] = []
+    definitions: list[Any] = []
     for node in document.definitions:
         if not isinstance(node, ast.SchemaExtensionNode):
             definitions.append(node)

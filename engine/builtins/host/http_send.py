@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cupcake.engine.builtins.gate import Gate
-from cupcake.engine.builtins.host.documents import load_yaml
 from cupcake.engine.builtins.host.http_cache import ResponseCache, through_cache
 from cupcake.engine.builtins.host.http_request import (
     Request,
@@ -21,6 +20,7 @@ from cupcake.engine.builtins.host.http_wire import NAME, Response, check_host, e
 from cupcake.engine.builtins.host.network import NetworkError, NetworkTimeoutError
 from cupcake.engine.builtins.host.operands import failed, mapping
 from cupcake.engine.builtins.host.tokens import json_value
+from cupcake.engine.builtins.host.yamls import load_yaml
 from cupcake.engine.builtins.values import BuiltinError, Value
 
 _INTERNAL, _NETWORK = "eval_http_send_internal_error", "eval_http_send_network_error"

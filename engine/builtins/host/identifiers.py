@@ -1,4 +1,4 @@
-"""UUIDs, semantic versions, quantities with units, random numbers, the runtime's description."""
+"""UUIDs, quantities with units, random numbers, the runtime's description."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def _uuid_parse(text: Value) -> Value:
     result: dict[str, Value] = {"version": version, "variant": _variant(raw[8])}
     if version in (1, 2):
         # OPA reads the whole time field also where version 2 keeps an id in it.
-        result["time"] = (parsed.time - _UUID_EPOCH_NS) * 100
+        nanoseconds = (parsed.time - _UUID_EPOCH_NS) * 100
+        result["time"] = (nanoseconds + (1 << 63)) % (1 << 64) - (1 << 63)  # as 64 bits hold it
         result["nodeid"] = "-".join(f"{byte:02x}" for byte in raw[10:])
         result["macvariables"] = _mac_variables(raw[10])
         result["clocksequence"] = int.from_bytes(raw[8:10]) & 0x3FFF
@@ -61,51 +62,6 @@ def _variant(byte: int) -> str:
 def _mac_variables(byte: int) -> str:
     scope = "local" if byte & 2 else "global"
     return f"{scope}:{'multicast' if byte & 1 else 'unicast'}"
-
-
-# ---- semantic versions ----
-
-_IDENTIFIER = re.compile(r"[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*")
-_NUMBER = re.compile(r"[+-]?[0-9]+")
-
-
-def _version(text: str) -> tuple[tuple[int, ...], list[str]] | None:
-    core, _, metadata = text.partition("+")
-    core, _, pre = core.partition("-")
-    parts = core.split(".")
-    if len(parts) != 3 or not all(_NUMBER.fullmatch(p) and len(p) < 20 for p in parts):
-        return None
-    for extra in (metadata, pre):
-        if extra and not _IDENTIFIER.fullmatch(extra):
-            return None
-    return tuple(int(p) for p in parts), pre.split(".") if pre else []
-
-
-def _pre_key(part: str) -> tuple[int, int, str]:
-    number = bool(_NUMBER.fullmatch(part))
-    return (0, int(part), "") if number else (1, 0, part)
-
-
-def _semver_compare(a: Value, b: Value) -> Value:
-    name = "semver.compare"
-    texts = string(name, 1, a), string(name, 2, b)
-    versions: list[tuple[tuple[int, ...], list[str]]] = []
-    for at, text in enumerate(texts, 1):
-        version = _version(text)
-        if version is None:
-            raise failed(name, f'operand {at}: string "{text}" is not a valid SemVer')
-        versions.append(version)
-    (core_a, pre_a), (core_b, pre_b) = versions
-    if core_a != core_b:
-        return 1 if core_a > core_b else -1
-    if not pre_a or not pre_b:
-        return bool(pre_b) - bool(pre_a)
-    keys_a, keys_b = [_pre_key(p) for p in pre_a], [_pre_key(p) for p in pre_b]
-    return (keys_a > keys_b) - (keys_a < keys_b)
-
-
-def _semver_is_valid(text: Value) -> Value:
-    return isinstance(text, str) and _version(text) is not None
 
 
 # ---- units ----
@@ -195,8 +151,6 @@ def _runtime(gate: Gate) -> Value:
 
 FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (
     ("uuid.parse", _uuid_parse),
-    ("semver.compare", _semver_compare),
-    ("semver.is_valid", _semver_is_valid),
     ("units.parse", _units_parse),
 )
 

@@ -105,6 +105,7 @@ def _contains_matches(cidrs: Value, cidrs_or_ips: Value) -> Value:
     name = "net.cidr_contains_matches"
     found: list[Value] = []
     for outer, first in _candidates(name, 1, cidrs):
+        _parse_cidr(name, outer)
         for inner, second in _candidates(name, 2, cidrs_or_ips):
             if _contains_as(name, outer, inner):
                 found.append([first, second])
@@ -123,6 +124,13 @@ def _class_length(address: IPv4Address) -> int:
     """The prefix of the classful days, which OPA gives to an address without one."""
     first = int(address) >> 24
     return 8 if first < 128 else 16 if first < 192 else 24
+
+
+def _touches(net: IPv4Network, other: IPv4Network) -> bool:
+    """Whether the addresses of the other one end where these begin, or the other way round."""
+    return int(other.broadcast_address) + 1 == int(net.network_address) or int(
+        net.broadcast_address
+    ) + 1 == int(other.network_address)
 
 
 def _merge(addresses: Value) -> Value:
@@ -152,7 +160,8 @@ def _merge(addresses: Value) -> Value:
     shown = [str(n) for n in collapse_addresses(six)]
     for merged in collapse_addresses(four):
         parts = [own for net, own in zip(four, bare, strict=True) if net.subnet_of(merged)]
-        shown.append(parts[0] if len(parts) == 1 and parts[0] else str(merged))
+        alone = len(parts) == 1 and not any(_touches(merged, net) for net in four)
+        shown.append(parts[0] if alone and parts[0] else str(merged))
     return rego_set(shown)
 
 

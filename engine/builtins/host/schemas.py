@@ -53,7 +53,7 @@ _ORDER = (
 
 def _document(value: Value) -> Any:
     """The JSON of an operand; SchemaProblemError."""
-    if isinstance(value, dict | RegoObject):
+    if isinstance(value, dict | RegoObject | list):
         return _plain(json.loads(one_line(value), parse_float=Decimal))
     if not isinstance(value, str):
         raise SchemaProblemError("wrong type, expected string or object")
@@ -239,12 +239,16 @@ def _check_parts(schema: Any, identifier: str) -> None:
         if isinstance(reference, str):
             _check_reference(root, reference)
         patterns = [*part["patternProperties"]] if _is_object(part, "patternProperties") else []
-        patterns += [part["pattern"]] if isinstance(part.get("pattern"), str) else []
         for pattern in patterns:
             try:
                 check_pattern(pattern)
             except RegexError:
                 raise SchemaProblemError(f"Invalid regex pattern '{pattern}'") from None
+        if isinstance(part.get("pattern"), str):
+            try:
+                check_pattern(part["pattern"])
+            except RegexError:
+                raise SchemaProblemError("pattern must be a valid regex") from None
 
 
 def _without_drafts(part: Any, *, members: bool = False) -> Any:

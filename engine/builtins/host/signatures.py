@@ -298,7 +298,7 @@ def _decode_verify(gate: Gate, token: Value, options: Value) -> Value:
 def _encode_sign(gate: Gate, headers: Value, payload: Value, key: Value) -> Value:
     name = "io.jwt.encode_sign"
     write = spaced_line if gate.rego_version == "v0" else one_line
-    texts = [write(mapping(name, at, v)) for at, v in enumerate((headers, payload, key), 1)]
+    texts = [write(v) for v in (headers, payload, key)]
     return _signed(gate, name, *texts)
 
 
