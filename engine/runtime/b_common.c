@@ -1,15 +1,6 @@
 /* Operand errors and values as text, for the builtins. */
 #include "b_common.h"
 
-bool b_is_integer(const rt_value *number, int64_t *out) {
-    if (rt_num_is_int(number, out)) return true;
-    if (!rt_num_to_int(number, out)) return false;
-    const rt_text_number *text = (const rt_text_number *)(const void *)number;
-    for (uint32_t i = 0; i < text->text_len; i++)
-        if ((text->bytes[i] | 32) == 'e') return false;
-    return true;
-}
-
 rt_v b_operand_error_text(const char *name, int operand, const char *before, const char *detail, const char *after) {
     rt_sb sb;
     rt_sb_init(&sb, 96);

@@ -18,11 +18,9 @@
 #define B_INTEGER(name, n, v, out)                                                                           \
     do {                                                                                                     \
         B_NUMBER(name, n, v);                                                                                \
-        if (RT_UNLIKELY(!b_is_integer(v, out)))                                                              \
+        if (RT_UNLIKELY(!rt_num_is_whole(v, out)))                                                              \
             return rt_operand_error(name, n, "must be integer number but got floating-point number");        \
     } while (0)
-
-bool b_is_integer(const rt_value *number, int64_t *out);
 
 /* "operand n must be array of strings but got array containing number" */
 rt_v b_element_error(const char *name, int operand, const rt_value *composite, const rt_value *got, const char *wanted);
