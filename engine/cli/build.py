@@ -25,6 +25,8 @@ from cupcake.engine.cli.options import (
     version_of,
 )
 
+from cupcake.engine.errors import EngineError
+
 if TYPE_CHECKING:
     from cupcake.engine.bundle import Manifest
     from cupcake.engine.cli.files import Loaded
@@ -206,5 +208,7 @@ def _write(output: Path, content: bytes) -> None:
     try:
         temporary.write_bytes(content)
         temporary.replace(output)
+    except OSError as error:
+        raise EngineError(f"{output}: {error.strerror}") from None
     finally:
         temporary.unlink(missing_ok=True)

@@ -39,6 +39,8 @@ _REFUSED = {
     "partial": "--partial: there is no partial evaluation; evaluate with the whole input",
     "profile": f"--profile: {_NO_TRACE}; --metrics for times",
     "instrument": "--instrument counts steps of OPA's interpreter, which does not run here; --metrics gives times",
+    "show_builtin_errors": "--show-builtin-errors: errors of builtins are not collected; --strict-builtin-errors ends "
+    "the evaluation at the first one and names its place",
     "schema": "--schema: input and data are not checked against schemas; see json.match_schema for a check by the policy",
 }
 

@@ -291,7 +291,9 @@ def _add_archive(loaded: Loaded, path: Path) -> None:
                     document = _document(inside, text)
                     _merge_document(loaded, document, parts[:-1], f"{path}:{inside}")
     except (OSError, tarfile.TarError, EOFError) as error:
-        raise LoadProblem(f"{path}: cannot read the bundle: {error}") from None
+        reason = str(error).splitlines()[0].rstrip(":")
+        hint = "; a policy or data file is read with -d" if path.suffix in (".rego", *_DATA) else ""
+        raise LoadProblem(f"{path}: cannot read the bundle: {reason}{hint}") from None
     _versions(loaded, manifest, inside_names, f"{path}:{_MANIFEST}")
 
 

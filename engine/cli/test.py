@@ -182,20 +182,22 @@ def _watch(options: argparse.Namespace) -> int:
 
 def run_once(options: argparse.Namespace) -> int:
     """Runs the tests and prints the report."""
+    from cupcake.engine.compiler import collector_at_rest
     from cupcake.engine.testing.runner import compile_tests
     from cupcake.engine.vm.cache import default_folder
 
     loaded = load_given(options)
-    suite = compile_tests(
-        parse_all(loaded, version_of(options)),
-        loaded.data,
-        loaded.modules,
-        only=None if options.run is None else re.compile(options.run),
-        coverage=options.coverage or options.threshold is not None,
-        limits=wide_limits(options.timeout),
-        allowed=allowed_builtins(options),
-        core_cache=default_folder(),
-    )
+    with collector_at_rest():
+        suite = compile_tests(
+            parse_all(loaded, version_of(options)),
+            loaded.data,
+            loaded.modules,
+            only=None if options.run is None else re.compile(options.run),
+            coverage=options.coverage or options.threshold is not None,
+            limits=wide_limits(options.timeout),
+            allowed=allowed_builtins(options),
+            core_cache=default_folder(),
+        )
     if options.fail_on_empty and not suite.tests:
         print("no tests were run", file=sys.stderr)
         return NO

@@ -83,6 +83,24 @@ def test_partial_evaluation_is_refused_with_what_to_do(rego: Run) -> None:
     assert (code, "evaluate with the whole input" in err) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("--explain full 1", "print(...)"),
+        ("--explain=notes 1", "cupcake rego test"),
+        ("--profile 1", "--metrics"),
+        ("--profile-limit 3 1", "--metrics"),
+        ("--instrument 1", "--metrics"),
+        ("--schema x.json 1", "json.match_schema"),
+        ("--format source 1", "partial evaluation"),
+        ("--show-builtin-errors 1", "--strict-builtin-errors"),
+    ],
+)
+def test_what_is_not_served_is_refused_with_what_to_do(rego: Run, line: str, says: str) -> None:
+    code, out, err = rego(f"eval {line}")
+    assert (code, out, says in err) == (2, "", True), err
+
+
 @pytest.mark.parametrize("line", ["eval", "eval x --stdin", "eval --stdin -I"])
 def test_arguments_that_do_not_go_together_are_wrong_usage(rego: Run, line: str) -> None:
     code, _, err = rego(line)
