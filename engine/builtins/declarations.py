@@ -199,14 +199,14 @@ time.diff  host  number | tuple[number, string], number | tuple[number, string] 
 """
 
 CRYPTO = """
-crypto.md5  host  string -> string
-crypto.sha1  host  string -> string
-crypto.sha256  host  string -> string
-crypto.hmac.md5  host  string, string -> string
-crypto.hmac.sha1  host  string, string -> string
-crypto.hmac.sha256  host  string, string -> string
-crypto.hmac.sha512  host  string, string -> string
-crypto.hmac.equal  host  string, string -> boolean
+crypto.md5  runtime  string -> string
+crypto.sha1  runtime  string -> string
+crypto.sha256  runtime  string -> string
+crypto.hmac.md5  runtime  string, string -> string
+crypto.hmac.sha1  runtime  string, string -> string
+crypto.hmac.sha256  runtime  string, string -> string
+crypto.hmac.sha512  runtime  string, string -> string
+crypto.hmac.equal  runtime  string, string -> boolean
 """
 
 CERTIFICATES = """

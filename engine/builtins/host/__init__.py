@@ -13,7 +13,6 @@ from typing import Any
 from cupcake.engine.builtins.gate import Gated
 from cupcake.engine.builtins.host import (
     aws,
-    crypto,
     documents,
     identifiers,
     lazy,
@@ -29,7 +28,6 @@ from cupcake.engine.builtins.registry import REGISTRY
 
 _FAMILIES = (
     aws,
-    crypto,
     documents,
     identifiers,
     net,
