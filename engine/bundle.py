@@ -48,41 +48,41 @@ class Manifest:
 _MANIFEST = Manifest()
 
 
-def bundle_bytes(
+def module_files(
     artifact: Artifact,
     *,
     manifest: Manifest = _MANIFEST,
     annotations: Annotations | None = None,
-) -> bytes:
-    """The bundle as OPA's SDKs and `load` read it. Equal artifacts give equal bytes."""
+) -> dict[str, bytes]:
+    """The files of a bundle with a module, as OPA's SDKs and `load` read it, by path."""
     wasm: list[dict[str, Any]] = []
     for name in artifact.entrypoints:
         wasm.append({"entrypoint": name, "module": "/policy.wasm"})
         if annotations and annotations.get(name):
             wasm[-1]["annotations"] = list(annotations[name])
-    entries = {
+    return {
         "/data.json": artifact.data,
         "/policy.wasm": artifact.wasm,
         "/.manifest": manifest.to_json(wasm),
     }
-    return archive(entries)
 
 
-def source_bundle_bytes(
+def source_files(
     data: bytes,
     modules: Mapping[str, str],
     *,
     plan: bytes | None = None,
     manifest: Manifest = _MANIFEST,
-) -> bytes:
-    """A bundle as `opa build -t rego` or, with a plan, `-t plan` makes it: the base document and the policies' text."""
-    entries = {"/data.json": data}
+) -> dict[str, bytes]:
+    """The files of a bundle as `opa build -t rego` or, with a plan, `-t plan` makes it: the base document and the
+    policies' text."""
+    files = {"/data.json": data}
     for name, text in sorted(modules.items()):
-        entries[inside(name)] = text.encode()
+        files[inside(name)] = text.encode()
     if plan is not None:
-        entries["/plan.json"] = plan
-    entries["/.manifest"] = manifest.to_json()
-    return archive(entries)
+        files["/plan.json"] = plan
+    files["/.manifest"] = manifest.to_json()
+    return files
 
 
 def inside(name: str) -> str:
@@ -90,11 +90,11 @@ def inside(name: str) -> str:
     return "/" + "/".join(part for part in Path(name).parts if part not in ("/", "..", "."))
 
 
-def archive(entries: Mapping[str, bytes]) -> bytes:
-    """The gzip tar of files by path."""
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """The gzip tar of files by path. Equal files give equal bytes."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, data in entries.items():
+        for name, data in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)
             info.mode = 0o644

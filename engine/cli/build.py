@@ -24,12 +24,12 @@ from cupcake.engine.cli.options import (
     switch,
     version_of,
 )
-
 from cupcake.engine.errors import EngineError
 
 if TYPE_CHECKING:
     from cupcake.engine.bundle import Manifest
     from cupcake.engine.cli.files import Loaded
+    from cupcake.engine.cli.signing import Signing
     from cupcake.engine.rego.checked import Checked
 
 _BARE = {".wasm": "wasm", ".json": "plan"}
@@ -37,6 +37,9 @@ _REFUSED = {
     "prune_unused": "--prune-unused: policies go into a bundle as they are; -t wasm and -t plan hold what the "
     "entrypoints need, and nothing else",
     "wasm_include_print": "--wasm-include-print: modules have no print; `cupcake rego eval` and `test` show it",
+    "verification_key": "--verification-key: the signatures of bundles that are read are not verified; leave it out to go "
+    "on without",
+    "signing_plugin": "--signing-plugin: there are none",
     "plan_addons": "--plan-addons: plans hold what the entrypoints need, and nothing else",
 }
 
@@ -75,6 +78,22 @@ def add(commands: Any, help: str) -> Parser:
     )
     parser.add_argument("-r", "--revision", help="revision for the bundle's manifest")
     switch(parser, "-S", "--strict", help="strict mode of the compiler")
+    signing = parser.add_argument_group("signing")
+    signing.add_argument(
+        "--signing-key",
+        metavar="KEY",
+        help="sign the bundle: a secret for HS256, HS384 or HS512, else a PEM file with a private key",
+    )
+    signing.add_argument("--signing-alg", default="RS256", metavar="ALG", help="default RS256")
+    signing.add_argument(
+        "--verification-key-id",
+        default="default",
+        metavar="ID",
+        help="name of the key (default default)",
+    )
+    signing.add_argument(
+        "--claims-file", default="", metavar="FILE", help="JSON file of further claims"
+    )
     _for_opas_sake(parser)
     return parser
 
@@ -84,7 +103,9 @@ def _for_opas_sake(parser: Parser) -> None:
     parser.add_argument("-O", "--optimize", type=int, **hidden)
     parser.add_argument("--partial-namespace", **hidden)
     parser.add_argument("--format", dest="plan_format", choices=["json"], **hidden)
-    parser.add_argument("--plan-addons", **hidden)
+    for name in "--plan-addons", "--verification-key", "--signing-plugin", "--scope":
+        parser.add_argument(name, **hidden)
+    parser.add_argument("--exclude-files-verify", **hidden)
     for name in "--debug", "--prune-unused", "--wasm-include-print":
         switch(parser, name, help=argparse.SUPPRESS)
 
@@ -98,6 +119,7 @@ def run(options: argparse.Namespace) -> int:
             raise UsageError(why)
     output = Path(options.output)
     target = _target(options, output)
+    signing = _signing(options, output)
     loaded = load_given(options)
     version = version_of(options)
     checked = checked_policy(
@@ -112,7 +134,7 @@ def run(options: argparse.Namespace) -> int:
             "`entrypoint: true` in its METADATA"
         )
     manifest = _manifest(loaded, version, options.revision)
-    made = _Made(loaded, checked, entrypoints, marked, manifest)
+    made = _Made(loaded, checked, entrypoints, marked, manifest, signing)
     content = made.content(target, bare=output.suffix in _BARE)
     _write(output, content)
     names = ", entrypoints " + ", ".join(entrypoints) if entrypoints else ""
@@ -127,6 +149,22 @@ def _target(options: argparse.Namespace, output: Path) -> str:
         right = "a .tar.gz" if target == "rego" else f"a .tar.gz or {_suffix(target)}"
         raise UsageError(f"-t {target} makes no {output.suffix}: name {right}")
     return target
+
+
+def _signing(options: argparse.Namespace, output: Path) -> Signing | None:
+    from cupcake.engine.cli.signing import Signing
+
+    if options.signing_key is None:
+        if options.claims_file:
+            raise UsageError("--claims-file goes into a signature: give --signing-key too")
+        return None
+    if not options.bundle:
+        raise UsageError("only bundles are signed: give -b, and PATHs in the layout of a bundle")
+    if output.suffix in _BARE:
+        raise UsageError(f"only bundles are signed: name a .tar.gz, not {output}")
+    return Signing(
+        options.signing_key, options.signing_alg, options.verification_key_id, options.claims_file
+    )
 
 
 def _suffix(target: str) -> str:
@@ -179,10 +217,11 @@ class _Made:
     entrypoints: list[str]
     marked: Mapping[str, list[Mapping[str, Any]]]
     manifest: Manifest
+    signing: Signing | None
 
     def content(self, target: str, *, bare: bool) -> bytes:
         """The bytes of the bundle, or of the `bare` module or plan."""
-        from cupcake.engine.bundle import bundle_bytes, source_bundle_bytes
+        from cupcake.engine.bundle import module_files, source_files
         from cupcake.engine.cli.plan import plain_form, planned
         from cupcake.engine.documents import document
         from cupcake.engine.wasm.assemble import assemble, document_json
@@ -192,7 +231,8 @@ class _Made:
             artifact = assemble(replace(planned(self.checked, self.entrypoints), data=base))
             if bare:
                 return artifact.wasm
-            return bundle_bytes(artifact, manifest=self.manifest, annotations=self.marked)
+            files = module_files(artifact, manifest=self.manifest, annotations=self.marked)
+            return self._archive(files)
         plan = None
         if target == "plan":
             form = plain_form(planned(self.checked, self.entrypoints))
@@ -200,7 +240,15 @@ class _Made:
             if bare:
                 return plan
         data = document_json(base).encode()
-        return source_bundle_bytes(data, self.loaded.modules, plan=plan, manifest=self.manifest)
+        return self._archive(
+            source_files(data, self.loaded.modules, plan=plan, manifest=self.manifest)
+        )
+
+    def _archive(self, files: Mapping[str, bytes]) -> bytes:
+        from cupcake.engine.bundle import archive
+        from cupcake.engine.cli.signing import sign
+
+        return archive(files if self.signing is None else sign(files, self.signing))
 
 
 def _write(output: Path, content: bytes) -> None:

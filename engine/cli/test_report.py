@@ -116,7 +116,10 @@ def print_pretty(
         if count:
             print(f"{word}: {count}/{len(results)}", file=file)
     if not results:
-        print("no test was run: a test is a rule whose name starts with test_, see also --run", file=file)
+        print(
+            "no test was run: a test is a rule whose name starts with test_, see also --run",
+            file=file,
+        )
 
 
 def _lines(result: TestResult, sources: Mapping[str, str]) -> list[str]:
