@@ -2,6 +2,7 @@
 
 query(text, modules, data, input)            bindings of a query, as `opa eval` gives them
 compile_policy(modules, data, entrypoints)   -> Artifact
+compile_plan(plan.json, data)                -> Artifact
 load(artifact | bytes | path)                -> Policy; Policy.evaluate(entrypoint, input)
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cupcake.engine.api import load, query
+    from cupcake.engine.api import compile_plan, load, query
     from cupcake.engine.artifact import Artifact
     from cupcake.engine.builtins.effects import Effects, Record, Recorder
     from cupcake.engine.compiler import compile_policy
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from cupcake.engine.vm import UNDEFINED, Limits, Policy
 
 _HOMES = {
+    "compile_plan": "cupcake.engine.api",
     "compile_policy": "cupcake.engine.compiler",
     "query": "cupcake.engine.api",
     "Artifact": "cupcake.engine.artifact",
@@ -54,6 +56,7 @@ __all__ = [
     "Policy",
     "Record",
     "Recorder",
+    "compile_plan",
     "compile_policy",
     "load",
     "query",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,9 @@ from cupcake.engine.compiler import RegoVersion, compile_policy
 from cupcake.engine.documents import document, to_value
 from cupcake.engine.errors import EngineError
 from cupcake.engine.plan.constants import constant, is_constant
+from cupcake.engine.plan.json_form import from_json
 from cupcake.engine.plan.planner import plan
+from cupcake.engine.plan.verify import IRError, verify
 from cupcake.engine.rego.compile import check
 from cupcake.engine.rego.parser import parse_module, parse_query, parse_term
 from cupcake.engine.solutions import in_order, without_hidden
@@ -29,7 +32,18 @@ from cupcake.engine.vm.hostcalls import HostFunction
 from cupcake.engine.vm.policy import UNDEFINED
 from cupcake.engine.wasm.assemble import assemble
 
-__all__ = ["compile_policy", "load", "query"]
+__all__ = ["compile_plan", "compile_policy", "load", "query"]
+
+
+def compile_plan(plan: str | bytes, data: object = None) -> Artifact:
+    """Compile a plan as `opa build -t plan` and `cupcake rego plan --format json` write it (`plan.json`) with a base
+    document. EngineError when it is no plan, is no sound one, or calls a builtin that there is not."""
+    try:
+        policy = from_json(json.loads(plan))
+        verify(policy)
+    except (ValueError, IRError) as error:
+        raise EngineError(f"the plan cannot be compiled: {error}") from error
+    return assemble(policy if data is None else replace(policy, data=document(data)))
 
 
 def load(
