@@ -106,33 +106,6 @@ def scaling(scale: float) -> list[Result]:
     ]
 
 
-def compile_time(scale: float) -> list[Result]:
-    rounds = max(int(10 * scale), 3)
-    with tempfile.TemporaryDirectory() as name:
-        folder = project(Path(name), 25, 25)
-        edited = folder / ".cupcake/policies/claude/p0.rego"
-        counter = iter(range(1_000_000))
-
-        def cold() -> None:
-            compile_project(read_sources(str(folder), global_dir=None))
-
-        def after_edit() -> None:
-            edited.write_text(
-                POLICY.format(number=0, tool="Bash")
-                + f"\n# {next(counter)}\nx{next(counter)} := 1\n"
-            )
-            Evaluator(
-                compile_project(read_sources(str(folder), global_dir=None)),
-                cache_dir=folder / "cache",
-            )
-
-        cold_samples, edit_samples = timed(cold, rounds, 1), timed(after_edit, rounds, 1)
-    return [
-        Result("compile 50 policies, cold, p50", median(cold_samples) * 1e3, "ms"),
-        Result("compile after one edit, native code too, p50", median(edit_samples) * 1e3, "ms"),
-    ]
-
-
 def resident_bytes() -> int:
     fields = Path("/proc/self/statm").read_text().split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -143,6 +143,11 @@ def policy(number: int, edit: int = 0) -> str:
     return text
 
 
+def helpers(edit: int) -> str:
+    """The helpers after an edit that changes what one of them does."""
+    return _HELPERS.replace('"tee"', f'"tee{edit}"')
+
+
 def modules(count: int) -> Mapping[str, str]:
     """`count` policies with their helpers and the aggregation, by file name."""
     found = {

@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+import compile_bench
 import engine_bench
 import hook_bench
 import rego_bench
@@ -29,7 +30,7 @@ SUITES = {
     "memory": serve_bench.memory,
     "evaluate": engine_bench.evaluate,
     "scaling": engine_bench.scaling,
-    "compile": engine_bench.compile_time,
+    "compile": compile_bench.compile_time,
     "growth": engine_bench.growth,
     "rego": rego_bench.compare,
 }

@@ -259,8 +259,7 @@ class _Unit:
             before = reuse.find(wanted.name, wanted.of)
             if before is None:
                 reuse.start()
-                func = wanted.make(wanted.name)
-                reuse.keep(wanted.name, wanted.of, func)
+                func = reuse.keep(wanted.name, wanted.of, wanted.make(wanted.name))
             else:
                 func = before.func
                 for method, args in before.asked:

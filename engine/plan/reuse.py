@@ -73,6 +73,26 @@ class Answers(Generic[_T]):
             self._now[path] = made_from, answer
 
 
+def _places(func: ir.Func) -> list[ir.Place]:
+    """The places of all statements, which do not count when functions are compared."""
+    found: list[ir.Place] = []
+    work = list(func.blocks)
+    while work:
+        for stmt in work.pop().stmts:
+            found.append(stmt.place)
+            match stmt:
+                case ir.BlockStmt():
+                    work += stmt.blocks
+                case ir.NotStmt() | ir.ScanStmt() | ir.WithStmt():
+                    work.append(stmt.block)
+                case ir.SwitchStmt():
+                    work += [block for _, block in stmt.cases]
+                    work.append(stmt.default)
+                case _:
+                    pass
+    return found
+
+
 class Reuse:
     """The cache's part in one plan."""
 
@@ -111,11 +131,16 @@ class Reuse:
         """The function that is being planned depends on more than the rules."""
         self._spoiled = True
 
-    def keep(self, name: str, of: Path, func: ir.Func) -> None:
-        """Keeps the function whose planning has ended."""
+    def keep(self, name: str, of: Path, func: ir.Func) -> ir.Func:
+        """Keeps the function whose planning has ended. The answer is the one before if that is equal, so that its code
+        is used again."""
+        before = self._cache.functions.get(name)
+        if before is not None and before.func == func and _places(before.func) == _places(func):
+            func = before.func
         made_from = self._made_from(of)
         if made_from is not None and not self._spoiled:
             self._kept[name] = Planned(made_from, func, tuple(self._asked))
+        return func
 
     def close(self) -> None:
         """The plan is complete: what it did not need is forgotten."""

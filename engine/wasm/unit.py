@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from cupcake.engine.builtins.registry import REGISTRY
 from cupcake.engine.builtins.types import Builtin
@@ -94,8 +95,8 @@ class Unit:
         self.memo_slots = {name: i for i, name in enumerate(memoized)}
         self.memo_global, self.free_global, self.used_global = range(3)
 
-    def value(self, const: ir.Const) -> Hole:
-        """The address of a constant value."""
+    def value(self, const: Any) -> Hole:
+        """The address of a constant value (`ir.Const`)."""
         constants = self.cache.constants
         found = constants.get(const)
         if found is None:
