@@ -5,11 +5,13 @@ It must not import the compiler or wasmtime.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 
+@functools.lru_cache(maxsize=8)
 def core_namespace(core: bytes) -> str:
     """The module name under which a policy imports from exactly this core."""
     return "cupcake:" + hashlib.sha256(core).hexdigest()[:32]
@@ -19,7 +21,7 @@ def core_namespace(core: bytes) -> str:
 class Artifact:
     """A compiled policy.
 
-    `wasm`: the module in OPA's ABI 1.3 (imports `env.memory`). What our VM runs: `wasm_owned`, the policy alone, which
+    `wasm`: the module in OPA's ABI 1.3 (imports `env.memory`), empty where nobody wants it. What our VM runs: `wasm_owned`, the policy alone, which
     imports memory and functions of `core`, the runtime as a module (one object for all artifacts of a process; compiled
     once a machine). `entrypoints`: names such as
     "cupcake/system/evaluate" in id order. `builtins`: host builtins that the module calls, name -> id.

@@ -135,7 +135,7 @@ class Prepared:
                 index=asked.indexed and not asked.counting,
                 counters=len(counters or ()),
             )
-            artifact = assemble(planned, extra_builtins=[PRINT])
+            artifact = assemble(planned, extra_builtins=[PRINT], linked=False)
             artifact = replace(artifact, rego_version=version)
             shown = {PRINT.name: printer(lambda line: print(line, file=sys.stderr))}
             warm(artifact.core, default_folder())

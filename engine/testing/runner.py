@@ -153,7 +153,7 @@ class Suite:
 
     def _ask(self, query: CheckedQuery) -> list[dict[str, Any]]:
         artifact = assemble(
-            plan(self._checked, (), self._data, query=query), extra_builtins=[PRINT]
+            plan(self._checked, (), self._data, query=query), extra_builtins=[PRINT], linked=False
         )
         unheard = {PRINT.name: printer(lambda line: None)}
         policy = load(artifact, limits=self._limits, builtins=unheard, quick=True)
@@ -198,7 +198,7 @@ def compile_tests(
             # Without the index: a condition that was not met has been reached too.
             counting = counters.policy(checked)
             planned = plan(counting, paths, base, index=False, counters=len(counters))
-        artifact = assemble(planned, extra_builtins=[PRINT])
+        artifact = assemble(planned, extra_builtins=[PRINT], linked=False)
         if core_cache is not None:
             warm(artifact.core, core_cache)
         policy = load(artifact, limits=limits, builtins=served, quick=True)

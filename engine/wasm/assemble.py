@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from cupcake.engine.artifact import Artifact
 from cupcake.engine.builtins.types import Builtin
 from cupcake.engine.plan import ir
-from cupcake.engine.regex.compile import compile_pattern
-from cupcake.engine.regex.globs import compile_glob
 from cupcake.engine.wasm.codegen import generate
 from cupcake.engine.wasm.image import RuntimeImage, runtime_image
 from cupcake.engine.wasm.link import link
@@ -24,23 +22,25 @@ def assemble(
     *,
     extra_builtins: Iterable[Builtin] = (),
     cache: CodeCache | None = None,
+    linked: bool = True,
 ) -> Artifact:
     """Compile a planned policy. `image` and `core` default to the runtime that ships with the package;
     `extra_builtins` are host builtins that the registry does not know. A `cache` serves policies of one pool.
+    Not `linked`: for our own VM only, `wasm` stays empty.
 
     Raises CodegenError (a limit, an unknown builtin) or LinkError."""
     image, core = image or runtime_image(), core or shipped_core()
     generated = generate(
         policy,
         image,
-        compile_pattern=compile_pattern,
-        compile_glob=compile_glob,
+        compile_pattern=_compile_pattern,
+        compile_glob=_compile_glob,
         extra_builtins=extra_builtins,
         cache=cache,
     )
     owned, places = policy_module(generated, core)
     return Artifact(
-        wasm=link(generated, image),
+        wasm=link(generated, image) if linked else b"",
         wasm_owned=owned,
         entrypoints=generated.entrypoints,
         builtins=generated.builtins,
@@ -50,6 +50,19 @@ def assemble(
         core=core.wasm,
         counters=generated.counters,
     )
+
+
+def _compile_pattern(pattern: str) -> bytes:
+    # Most policies match nothing, and the compiler of patterns takes a while to import.
+    from cupcake.engine.regex.compile import compile_pattern
+
+    return compile_pattern(pattern)
+
+
+def _compile_glob(pattern: str, delimiters: tuple[str, ...] | None) -> bytes:
+    from cupcake.engine.regex.globs import compile_glob
+
+    return compile_glob(pattern, delimiters)
 
 
 def document_json(data: ir.Const | ir.ConstDocument) -> str:
