@@ -51,8 +51,11 @@ class Ticker:
 
     def cover(self, ticks: int) -> None:
         """Keep ticking for at least `ticks` more."""
+        if self._until - self._now > ticks:
+            return  # it is ticking, and long enough
         with self._lock:
-            until = self._now + ticks + 1
+            # Twice as long, so that not every evaluation has to come here.
+            until = self._now + 2 * ticks + 1
             self._until = max(self._until, until)
             if not self._running:
                 self._running = True

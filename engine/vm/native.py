@@ -367,6 +367,8 @@ class Program:
             store, frame = self._take(None)
             try:
                 self._heap = frame.call_core(b"opa_heap_ptr_get", b"")
+                # Every instance starts with as much.
+                self._room = int(_memory_size(frame.context, frame.at_memory))
             finally:
                 self._give_back(store, frame)
         except _PoolIsFull as e:
@@ -394,9 +396,8 @@ class Program:
                 raise EvaluationError("eval_internal_error", "the module does not export opa_eval")
             heap = self._heap
             end = heap + size + 8 & ~7
-            room = _memory_size(context, frame.at_memory)
-            if end > room:
-                self._grow(frame, (end - room >> 16) + 1)
+            if end > self._room:
+                self._grow(frame, (end - self._room >> 16) + 1)
             c.memmove(_memory_data(context, frame.at_memory) + heap, text, size)
             c.memmove(
                 frame.at_vals, _ARGS.pack(options, entrypoint, 0, heap, size, end, form), 7 * _VAL
