@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cupcake.engine.api import compile_plan, load, query
     from cupcake.engine.artifact import Artifact
     from cupcake.engine.builtins.effects import Effects, Record, Recorder
+    from cupcake.engine.bundle_signature import VerificationKey
     from cupcake.engine.compiler import compile_policy
     from cupcake.engine.errors import (
         CompileErrors,
@@ -40,6 +41,7 @@ _HOMES = {
     "Policy": "cupcake.engine.vm",
     "Record": "cupcake.engine.builtins.effects",
     "Recorder": "cupcake.engine.builtins.effects",
+    "VerificationKey": "cupcake.engine.bundle_signature",
     "load": "cupcake.engine.api",
 }
 
@@ -56,6 +58,7 @@ __all__ = [
     "Policy",
     "Record",
     "Recorder",
+    "VerificationKey",
     "compile_plan",
     "compile_policy",
     "load",

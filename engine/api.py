@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cupcake.engine.artifact import Artifact
 from cupcake.engine.bridge import runtime_builtins
@@ -32,6 +32,9 @@ from cupcake.engine.vm.hostcalls import HostFunction
 from cupcake.engine.vm.policy import UNDEFINED
 from cupcake.engine.wasm.assemble import assemble
 
+if TYPE_CHECKING:
+    from cupcake.engine.bundle_signature import VerificationKey
+
 __all__ = ["compile_plan", "compile_policy", "load", "query"]
 
 
@@ -53,13 +56,38 @@ def load(
     cache_dir: str | Path | None = None,
     builtins: Mapping[str, HostFunction] | None = None,
     effects: Effects | None = None,
+    verification_key: str | VerificationKey | None = None,
+    verification_key_id: str = "default",
+    scope: str = "",
+    exclude_files_verify: Sequence[str] = (),
 ) -> Policy:
     """Load a compiled policy: an Artifact, the bytes of a module of OPA's ABI, or the path of a module or bundle (.tar.gz or
-    folder). As `cupcake.engine.vm.load`, but modules that OPA compiled are also served the builtins of our runtime."""
+    folder). As `cupcake.engine.vm.load`, but modules that OPA compiled are also served the builtins of our runtime.
+
+    With `verification_key` (the PEM text of a public key for RS256, or a VerificationKey with another algorithm) only a bundle
+    loads whose `.signatures.json` is of this key and names every file with its hash; LoadError for any other."""
+    verification = None
+    if verification_key is not None:
+        from cupcake.engine.bundle_signature import Verification
+        from cupcake.engine.bundle_signature import VerificationKey as Key
+
+        if isinstance(verification_key, str):
+            verification_key = Key(verification_key)
+        verification = Verification(
+            {verification_key_id: verification_key},
+            verification_key_id,
+            scope,
+            exclude_files_verify,
+        )
     if not isinstance(source, Artifact) or source.foreign:
         builtins = {**runtime_builtins(), **(builtins or {})}
     return load_policy(
-        source, limits=limits, cache_dir=cache_dir, builtins=builtins, effects=effects
+        source,
+        limits=limits,
+        cache_dir=cache_dir,
+        builtins=builtins,
+        effects=effects,
+        verification=verification,
     )
 
 

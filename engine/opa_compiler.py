@@ -56,7 +56,7 @@ def compile_with_opa(
             raise CompileErrors((Diagnostic("rego_compile_error", message or "opa build failed"),))
         bundle = read_bundle(folder / "b.tar.gz")
     return Artifact(
-        wasm=bundle.wasm,
+        wasm=bundle.modules[0][0],
         wasm_owned=b"",
         entrypoints=tuple(entrypoints),
         builtins={},

@@ -24,6 +24,7 @@ from cupcake.engine.cli.options import (
     switch,
     version_of,
 )
+from cupcake.engine.cli.verifying import verifying
 from cupcake.engine.errors import EngineError
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ _REFUSED = {
     "prune_unused": "--prune-unused: policies go into a bundle as they are; -t wasm and -t plan hold what the "
     "entrypoints need, and nothing else",
     "wasm_include_print": "--wasm-include-print: modules have no print; `cupcake rego eval` and `test` show it",
-    "verification_key": "--verification-key: the signatures of bundles that are read are not verified; leave it out to go "
-    "on without",
     "signing_plugin": "--signing-plugin: there are none",
     "plan_addons": "--plan-addons: plans hold what the entrypoints need, and nothing else",
 }
@@ -48,7 +47,7 @@ def add(commands: Any, help: str) -> Parser:
     """Adds the command."""
     parser: Parser = commands.add_parser(
         "build",
-        parents=[common(), ignoring(), compiling()],
+        parents=[common(), ignoring(), compiling(), verifying()],
         help=help,
         description="Compile policies and data. The output is reproducible: equal input, equal bytes.",
         epilog="Exit codes: 0 done, 1 errors, 2 wrong usage. For opa's sake, without effect: --optimize (the compiler "
@@ -84,13 +83,6 @@ def add(commands: Any, help: str) -> Parser:
         metavar="KEY",
         help="sign the bundle: a secret for HS256, HS384 or HS512, else a PEM file with a private key",
     )
-    signing.add_argument("--signing-alg", default="RS256", metavar="ALG", help="default RS256")
-    signing.add_argument(
-        "--verification-key-id",
-        default="default",
-        metavar="ID",
-        help="name of the key (default default)",
-    )
     signing.add_argument(
         "--claims-file", default="", metavar="FILE", help="JSON file of further claims"
     )
@@ -103,9 +95,8 @@ def _for_opas_sake(parser: Parser) -> None:
     parser.add_argument("-O", "--optimize", type=int, **hidden)
     parser.add_argument("--partial-namespace", **hidden)
     parser.add_argument("--format", dest="plan_format", choices=["json"], **hidden)
-    for name in "--plan-addons", "--verification-key", "--signing-plugin", "--scope":
+    for name in "--plan-addons", "--signing-plugin":
         parser.add_argument(name, **hidden)
-    parser.add_argument("--exclude-files-verify", **hidden)
     for name in "--debug", "--prune-unused", "--wasm-include-print":
         switch(parser, name, help=argparse.SUPPRESS)
 

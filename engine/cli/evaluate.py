@@ -29,6 +29,7 @@ from cupcake.engine.cli.options import (
     wide_limits,
 )
 from cupcake.engine.cli.results import print_outcome
+from cupcake.engine.cli.verifying import verification_of, verifying
 
 _NO_TRACE = (
     "the evaluation runs as machine code, which leaves no trace. What there is: --coverage for the rows that were "
@@ -49,7 +50,7 @@ def add(commands: Any, help: str) -> Parser:
     """Adds the command."""
     parser: Parser = commands.add_parser(
         "eval",
-        parents=[common(), ignoring(), compiling()],
+        parents=[common(), ignoring(), compiling(), verifying()],
         help=help,
         description="Evaluate a Rego query and print the result.",
         epilog="Exit codes: 0 done (also when the result is undefined), 1 with --fail or --fail-defined, 2 errors.",
@@ -157,7 +158,9 @@ def run(options: argparse.Namespace) -> int:
     with timers.measure("load_files"):
         loaded = load_paths(options.data, options.ignore)
         if options.bundle:
-            merge_into(loaded, load_bundles(options.bundle, options.ignore))
+            merge_into(
+                loaded, load_bundles(options.bundle, options.ignore, verification_of(options))
+            )
     with timers.measure("input_parse"):
         given, document = read_input(options.input, options.stdin_input)
     session = session_of(options)

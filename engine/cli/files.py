@@ -13,15 +13,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from cupcake.engine.errors import EngineError
+from cupcake.engine.errors import EngineError, LoadError
+
+if TYPE_CHECKING:
+    from cupcake.engine.bundle_files import Manifest
+    from cupcake.engine.bundle_signature import Verification
 
 MAX_FILE = 64 * 1024 * 1024
 MAX_BUNDLE = 256 * 1024 * 1024
 _DATA = (".json", ".yaml", ".yml")
-_MANIFEST = ".manifest"
-_SIGNATURES = ".signatures.json"
 
 
 class LoadProblem(EngineError):
@@ -54,6 +56,8 @@ class Loaded:
     manifests: list[dict[str, Any]] = field(default_factory=list)
     documents: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     signatures: dict[str, Any] = field(default_factory=dict)
+    #: Of a bundle's policies: the paths that its manifest gives to it.
+    roots: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def load_paths(paths: Sequence[str], ignore: Sequence[str] = ()) -> Loaded:
@@ -74,26 +78,17 @@ def load_paths(paths: Sequence[str], ignore: Sequence[str] = ()) -> Loaded:
     return loaded
 
 
-def load_bundles(paths: Sequence[str], ignore: Sequence[str] = ()) -> Loaded:
-    """As `-b`: archives and folders in the layout of bundles, of which only data.json and data.yaml count as data."""
+def load_bundles(
+    paths: Sequence[str], ignore: Sequence[str] = (), verification: Verification | None = None
+) -> Loaded:
+    """As `-b`: archives and folders in the layout of bundles, of which only data.json and data.yaml count as data. With
+    `verification` each must be signed so."""
     loaded = Loaded()
     for given in paths:
         path = Path(given.removeprefix("file://"))
-        if path.is_dir():
-            inside: dict[str, str] = {}
-            for found in _files(path, ignore):
-                if found.suffix == ".rego" or found.stem == "data":
-                    _add(loaded, found, found.relative_to(path).parts[:-1])
-                    inside[str(found)] = found.relative_to(path).as_posix()
-            if (path / _SIGNATURES).is_file():
-                name = str(path / _SIGNATURES)
-                _signatures(loaded, read_text(path / _SIGNATURES), name)
-            if (path / _MANIFEST).is_file():
-                _versions(loaded, read_text(path / _MANIFEST), inside, str(path / _MANIFEST))
-        elif path.is_file():
-            _add_archive(loaded, path)
-        else:
+        if not path.exists():
             raise LoadProblem(f"{path}: no such bundle")
+        _add_bundle(loaded, path, ignore, verification)
     return loaded
 
 
@@ -102,6 +97,7 @@ def merge_into(one: Loaded, other: Loaded) -> None:
     one.modules.update(other.modules)
     one.versions.update(other.versions)
     one.manifests += other.manifests
+    one.roots.update(other.roots)
     _merge(one.data, other.data, "the bundles")
 
 
@@ -178,10 +174,14 @@ def _prefixed(given: str) -> tuple[tuple[str, ...], Path]:
 def _files(folder: Path, ignore: Sequence[str]) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
-        if any(fnmatch.fnmatch(part, pattern) for part in parts for pattern in ignore):
+        if _is_ignored(parts, ignore):
             continue
         if path.suffix in (".rego", *_DATA) and path.is_file():
             yield path
+
+
+def _is_ignored(parts: Sequence[str], ignore: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatch(part, pattern) for part in parts for pattern in ignore)
 
 
 def _text(data: bytes, name: str) -> str:
@@ -238,13 +238,17 @@ def _add(loaded: Loaded, path: Path, below: tuple[str, ...]) -> None:
         _merge_document(loaded, _document(path, text), below, str(path))
 
 
-def _merge_document(loaded: Loaded, document: Any, below: tuple[str, ...], name: str) -> None:
+def _merge_document(
+    loaded: Loaded, document: Any, below: tuple[str, ...], name: str
+) -> dict[str, Any]:
+    """Adds a document below a path; returns it as it lies in the whole."""
     for part in reversed(below):
         document = {part: document}
     if not isinstance(document, dict):
         raise LoadProblem(f"{name}: the document must be an object")
     _merge(loaded.data, document, name)
     loaded.documents.append((name, below))
+    return document
 
 
 def _merge(into: dict[str, Any], new: dict[str, Any], name: str) -> None:
@@ -257,44 +261,54 @@ def _merge(into: dict[str, Any], new: dict[str, Any], name: str) -> None:
             raise LoadProblem(f"{name}: merge error: `{key}` is in another data file already")
 
 
-def _add_archive(loaded: Loaded, path: Path) -> None:
-    import tarfile
+def _add_bundle(
+    loaded: Loaded, path: Path, ignore: Sequence[str], verification: Verification | None
+) -> None:
+    """A bundle's policies and data; `ignore` leaves files of a folder out, once they are verified."""
+    # Only who reads bundles pays for this.
+    from cupcake.engine.bundle_files import (
+        DATA,
+        MANIFEST,
+        SIGNATURES,
+        Caps,
+        check_roots,
+        manifest_of,
+        read_files,
+        refuse_delta,
+    )
+    from cupcake.engine.bundle_signature import verify_files
 
-    left = MAX_BUNDLE
-    manifest = "{}"
-    inside_names: dict[str, str] = {}
+    is_folder = path.is_dir()
     try:
-        with tarfile.open(path, "r:*") as archive:
-            for member in archive:
-                inside = Path(member.name.lstrip("/"))
-                parts = tuple(p for p in inside.parts if p != ".")
-                wanted = (
-                    inside.suffix == ".rego"
-                    or (inside.stem == "data" and inside.suffix in _DATA)
-                    or parts in ((_MANIFEST,), (_SIGNATURES,))
-                )
-                if not member.isfile() or not wanted or ".." in parts:
-                    continue
-                left -= member.size
-                if member.size > MAX_FILE or left < 0:
-                    raise LoadProblem(f"{path}: {inside} makes the bundle too large")
-                content = archive.extractfile(member)
-                text = _text(content.read() if content else b"", f"{path}:{inside}")
-                if parts == (_MANIFEST,):
-                    manifest = text
-                elif parts == (_SIGNATURES,):
-                    _signatures(loaded, text, f"{path}:{_SIGNATURES}")
-                elif inside.suffix == ".rego":
-                    loaded.modules["/".join(parts)] = text
-                    inside_names["/".join(parts)] = "/".join(parts)
-                else:
-                    document = _document(inside, text)
-                    _merge_document(loaded, document, parts[:-1], f"{path}:{inside}")
-    except (OSError, tarfile.TarError, EOFError) as error:
-        reason = str(error).splitlines()[0].rstrip(":")
+        files = read_files(path, Caps(MAX_FILE, MAX_BUNDLE))
+        refuse_delta(files, str(path))
+        if verification is not None:
+            verify_files(files, verification, str(path), path.as_posix() if is_folder else "")
+        manifest = manifest_of(files, str(path))
+        if MANIFEST in files:
+            stated = parse_json(_text(files[MANIFEST], f"{path}:{MANIFEST}"), f"{path}:{MANIFEST}")
+            loaded.manifests.append(stated)
+        if SIGNATURES in files:
+            _signatures(loaded, _text(files[SIGNATURES], str(path)), f"{path}:{SIGNATURES}")
+        inside_names: dict[str, str] = {}
+        for inside, raw in files.items():
+            parts = tuple(inside.split("/"))
+            if is_folder and _is_ignored(parts, ignore):
+                continue
+            name = str(path / inside) if is_folder else inside
+            place = name if is_folder else f"{path}:{inside}"
+            if inside.endswith(".rego"):
+                loaded.modules[name] = _text(raw, place)
+                loaded.roots[name] = manifest.roots
+                inside_names[name] = inside
+            elif parts[-1] in DATA:
+                document = _document(Path(place), _text(raw, place))
+                whole = _merge_document(loaded, document, parts[:-1], place)
+                check_roots(manifest, whole, str(path))
+    except LoadError as error:
         hint = "; a policy or data file is read with -d" if path.suffix in (".rego", *_DATA) else ""
-        raise LoadProblem(f"{path}: cannot read the bundle: {reason}{hint}") from None
-    _versions(loaded, manifest, inside_names, f"{path}:{_MANIFEST}")
+        raise LoadProblem(f"{error}{hint}") from None
+    _versions(loaded, manifest, inside_names)
 
 
 def _signatures(loaded: Loaded, text: str, name: str) -> None:
@@ -304,23 +318,12 @@ def _signatures(loaded: Loaded, text: str, name: str) -> None:
     loaded.signatures = stated
 
 
-def _versions(loaded: Loaded, manifest: str, inside: Mapping[str, str], name: str) -> None:
+def _versions(loaded: Loaded, manifest: Manifest, inside: Mapping[str, str]) -> None:
     """Notes the versions that a manifest gives: `rego_version`, and `file_rego_versions` by path or pattern."""
-    stated = parse_json(manifest, name)
-    if not isinstance(stated, dict):
-        raise LoadProblem(f"{name}: the manifest must be an object")
-    if stated:
-        loaded.manifests.append(stated)
-    patterns = stated.get("file_rego_versions") or {}
-    if not isinstance(patterns, dict):
-        raise LoadProblem(f"{name}: file_rego_versions must be an object")
     for module, path in inside.items():
-        version = stated.get("rego_version")
-        for pattern, own in patterns.items():
+        version = manifest.rego_version
+        for pattern, own in manifest.file_rego_versions.items():
             if fnmatch.fnmatchcase(path, pattern.lstrip("/")):
                 version = own
-        if version is None:
-            continue
-        if version not in (0, 1) or isinstance(version, bool):
-            raise LoadProblem(f"{name}: the Rego version of {path} is {version}, not 0 or 1")
-        loaded.versions[module] = "v1" if version else "v0"
+        if version is not None:
+            loaded.versions[module] = "v1" if version else "v0"

@@ -10,7 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
-from cupcake.engine.cli.files import MAX_FILE, Loaded, load_bundles, load_paths
+from cupcake.engine.cli.files import MAX_FILE, Loaded, LoadProblem, load_bundles, load_paths
+from cupcake.engine.cli.verifying import verification_of
 from cupcake.engine.errors import CompileErrors, Diagnostic
 
 if TYPE_CHECKING:
@@ -132,8 +133,11 @@ def version_of(options: argparse.Namespace) -> Version:
 
 def load_given(options: argparse.Namespace) -> Loaded:
     """PATHs, read as bundles with `-b`."""
-    load = load_bundles if options.bundle else load_paths
-    return load(options.paths, options.ignore)
+    if options.bundle:
+        return load_bundles(options.paths, options.ignore, verification_of(options))
+    if getattr(options, "verification_key", None):
+        raise UsageError("--verification-key is for bundles: add --bundle")
+    return load_paths(options.paths, options.ignore)
 
 
 def allowed_builtins(options: argparse.Namespace) -> frozenset[str] | None:
@@ -159,7 +163,24 @@ def parse_all(loaded: Loaded, version: Version) -> list[Module]:
             wrong += errors.diagnostics
     if wrong:
         raise CompileErrors(tuple(wrong))
+    for module in parsed:
+        _check_root(module, loaded)
     return parsed
+
+
+def _check_root(module: Module, loaded: Loaded) -> None:
+    """LoadProblem when a bundle holds a policy outside of the paths that its manifest claims."""
+    roots = loaded.roots.get(module.file)
+    if roots is None or roots == ("",):
+        return
+    from cupcake.engine.bundle_files import Manifest
+
+    steps = tuple(getattr(term, "value", "") for term in module.package.terms[1:])
+    if not Manifest(roots).permits(steps):
+        raise LoadProblem(
+            f"{module.file}: the roots {list(roots)} of the bundle's manifest do not permit "
+            f"package {'.'.join(map(str, steps))}"
+        )
 
 
 def wide_limits(seconds: float) -> Limits:

@@ -22,6 +22,7 @@ from cupcake.engine.cli.options import (
     switch,
     version_of,
 )
+from cupcake.engine.cli.verifying import verifying
 from cupcake.engine.errors import EngineError
 from cupcake.engine.plan import ir
 
@@ -33,7 +34,7 @@ def add(commands: Any, help: str) -> Parser:
     """Adds the command."""
     parser: Parser = commands.add_parser(
         "plan",
-        parents=[common(), ignoring(), compiling()],
+        parents=[common(), ignoring(), compiling(), verifying()],
         help=help,
         description="Print the intermediate representation that policies compile to.",
         epilog="Exit codes: 0 done, 1 errors, 2 wrong usage.",

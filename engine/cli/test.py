@@ -32,6 +32,7 @@ from cupcake.engine.cli.options import (
     version_of,
     wide_limits,
 )
+from cupcake.engine.cli.verifying import verifying
 from cupcake.engine.errors import EngineError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def add(commands: Any, help: str) -> Parser:
     """Adds the command."""
     parser: Parser = commands.add_parser(
         "test",
-        parents=[common(), ignoring(), compiling()],
+        parents=[common(), ignoring(), compiling(), verifying()],
         help=help,
         description="Run every rule whose name starts with test_: it passes when its value is true. "
         "todo_test_ rules are skipped. A failure shows the expression and the values of its parts.",

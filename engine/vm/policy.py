@@ -10,13 +10,12 @@ import json
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cupcake.engine.artifact import Artifact, core_namespace
 from cupcake.engine.builtins.effects import Effects, Record, Recorder
 from cupcake.engine.errors import EngineError, EvaluationError, LoadError
 from cupcake.engine.vm import native
-from cupcake.engine.vm.bundle import read_bundle
 from cupcake.engine.vm.cache import ModuleCache
 from cupcake.engine.vm.counting import CountingProgram
 from cupcake.engine.vm.foreign import ForeignProgram
@@ -29,6 +28,9 @@ from cupcake.engine.vm.text import (
     dump_value,
     whole_number,
 )
+
+if TYPE_CHECKING:
+    from cupcake.engine.bundle_signature import Verification
 
 STRICT = 1
 _VALUE_TEXT = 2
@@ -52,16 +54,22 @@ UNDEFINED: Final = Undefined()
 class Policy:
     """A policy that can be evaluated, from any thread. Every evaluation has a memory of its own."""
 
-    __slots__ = ("_calls", "_ids", "_program", "entrypoints")
+    __slots__ = ("_calls", "_ids", "_others", "_program", "entrypoints")
 
     def __init__(
         self,
         program: native.Program | ForeignProgram,
         entrypoints: Mapping[str, int],
         calls: HostCalls,
+        others: Mapping[str, Policy] | None = None,
     ) -> None:
+        """`others`: further entrypoints, with the policies that have them (a bundle of several modules)."""
         self._program, self._calls = program, calls
-        self.entrypoints = tuple(entrypoints)
+        self._others = {
+            **(others or {}),
+            **{"data." + n.replace("/", "."): policy for n, policy in (others or {}).items()},
+        }
+        self.entrypoints = (*entrypoints, *(others or {}))
         self._ids = {
             **entrypoints,
             **{"data." + n.replace("/", "."): i for n, i in entrypoints.items()},
@@ -128,6 +136,16 @@ class Policy:
         `entrypoint` is a name such as "a/b/c" or "data.a.b.c". The path without any conversion. Raises EvaluationError."""
         number = self._ids.get(entrypoint)
         if number is None:
+            other = self._others.get(entrypoint)
+            if other is not None:
+                return other.evaluate_json(
+                    entrypoint,
+                    input,
+                    options=options,
+                    effects=effects,
+                    recorder=recorder,
+                    replay=replay,
+                )
             raise EngineError(
                 f"the policy has no entrypoint {entrypoint!r}; it has {', '.join(self.entrypoints) or 'none'}"
             )
@@ -217,8 +235,11 @@ def load(
     builtins: Mapping[str, HostFunction] | None = None,
     effects: Effects | None = None,
     quick: bool = False,
+    verification: Verification | None = None,
 ) -> Policy:
     """Load a compiled policy: an Artifact, the bytes of a module of OPA's ABI, or the path of a module or bundle.
+
+    `verification`: the signature that a bundle must have; without it, signatures are not looked at.
 
     `cache_dir`: folder for compiled code (made with mode 0700). `builtins`: further host functions over Python
     values, by name. `effects`: what evaluations may do beyond computing (default: no network, no environment). `quick`: compile faster for few evaluations. Raises LoadError, also when a builtin is not served."""
@@ -228,7 +249,10 @@ def load(
         quick = True  # counters are read from Stores that no pool takes back
     machine = native.quick_machine() if quick else native.machine()
     cache = ModuleCache(Path(cache_dir)) if cache_dir is not None else None
+    if verification is not None and isinstance(source, Artifact | bytes):
+        raise LoadError("only bundles are signed: give the path of one, or no verification")
     data = b"{}"
+    modules: tuple[tuple[bytes, tuple[str, ...]], ...]
     if isinstance(source, Artifact):
         if not source.foreign:
             calls = HostCalls(source.builtins, own, effects, source.rego_version)
@@ -238,15 +262,32 @@ def load(
                 program = _program(native.plain_machine(), source, limits, cache)
             ids = {name: i for i, name in enumerate(source.entrypoints)}
             return Policy(program, ids, calls)
-        data = source.data
-        source = source.wasm
-    elif not isinstance(source, bytes):
-        bundle = read_bundle(Path(source))
-        source, data = bundle.wasm, bundle.data
+        data, modules = source.data, ((source.wasm, ()),)
+    elif isinstance(source, bytes):
+        modules = ((source, ()),)
+    else:
+        from cupcake.engine.vm.bundle import read_bundle
+
+        bundle = read_bundle(Path(source), verification)
+        data, modules = bundle.data, bundle.modules
     # Its memory comes from the embedder, which has no pool.
     machine = machine if quick else native.plain_machine()
-    foreign = ForeignProgram(machine, machine.compile(source), limits, data)
-    return Policy(foreign, foreign.entrypoints, HostCalls(foreign.builtins, own, effects))
+
+    place = "the module" if isinstance(source, bytes | Artifact) else str(source)
+
+    def one(wasm: bytes, names: tuple[str, ...], others: Mapping[str, Policy]) -> Policy:
+        foreign = ForeignProgram(machine, machine.compile(wasm), limits, data)
+        missing = [name for name in names if name not in foreign.entrypoints]
+        if missing:
+            raise LoadError(
+                f"{place}: the manifest gives the module an entrypoint that it has not: {missing[0]}"
+            )
+        mine = {n: i for n, i in foreign.entrypoints.items() if not names or n in names}
+        return Policy(foreign, mine, HostCalls(foreign.builtins, own, effects), others)
+
+    (first, names), *more = modules
+    further = {name: policy for w, ns in more for policy in (one(w, ns, {}),) for name in ns}
+    return one(first, names, further)
 
 
 def warm(core: bytes, cache_dir: str | Path) -> None:

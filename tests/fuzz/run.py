@@ -33,10 +33,10 @@ def main() -> int:
     if options.name is None:
         print("\n".join([*TARGETS, *native.NAMES]))
         return 0
-    # What goes wild must end with MemoryError, not with the machine. Reserved address space does not count.
-    resource.setrlimit(resource.RLIMIT_DATA, (4 << 30, 4 << 30))
     if options.name in native.NAMES:
         return native.fuzz(options.name, options.seconds, options.seed, options.output)
+    # What goes wild must end with MemoryError, not with the machine. Reserved address space does not count.
+    resource.setrlimit(resource.RLIMIT_DATA, (4 << 30, 4 << 30))
     target = TARGETS.get(options.name)
     if target is None:
         print(

@@ -29,6 +29,7 @@ IMPORTERS = {
     "cryptography": (
         "engine/builtins/host/keys.py",
         "engine/builtins/host/signatures.py",
+        "engine/builtins/host/bundle_keys.py",
         "engine/builtins/host/certificate_json.py",
         "engine/builtins/host/certificates.py",
     ),

@@ -112,7 +112,8 @@ def test_claims_go_into_the_signature(rego: Run, tmp_path: Path) -> None:
         ("build -b notes --signing-key v0.rego", 1, "no private key"),
         ("build -b notes --signing-key v0.rego --signing-alg XY1", 1, "no private key for XY1"),
         ("build -b notes --signing-alg HS256 --signing-key s --claims-file null.json", 1, "must be an object"),
-        ("build -b notes --verification-key s", 2, "not verified"),
+        ("build -b notes --verification-key s", 1, "is not signed"),
+        ("build notes --verification-key s", 2, "add --bundle"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named(rego: Run, tmp_path: Path, line: str, code: int, says: str) -> None:

@@ -40,7 +40,7 @@ from cupcake.engine.builtins.host.tokens import (
 from cupcake.engine.builtins.values import RegoObject, Value, pairs
 
 
-class _WrongKeyError(Exception):
+class WrongKeyError(Exception):
     """The key is not of the kind that the algorithm works with."""
 
 
@@ -53,7 +53,7 @@ class _Algorithm:
     curve: str = ""
 
     def verify(self, key: Key, signed: bytes, signature: bytes) -> bool:
-        """_WrongKeyError if the key does not fit."""
+        """WrongKeyError if the key does not fit."""
         try:
             match self.family, key:
                 case (("RS" | "PS"), rsa.RSAPublicKey()):
@@ -70,13 +70,13 @@ class _Algorithm:
                 case "HS", bytes():
                     return hmac.compare_digest(self._mac(key, signed), signature)
                 case _:
-                    raise _WrongKeyError
+                    raise WrongKeyError
         except (InvalidSignature, ValueError):
             return False
         return True
 
     def sign(self, key: Key, data: bytes) -> bytes:
-        """_WrongKeyError if the key does not fit."""
+        """WrongKeyError if the key does not fit."""
         match self.family, key:
             case (("RS" | "PS"), rsa.RSAPrivateKey()):
                 return key.sign(data, self._padding(padding.PSS.DIGEST_LENGTH), self.hash)
@@ -88,7 +88,7 @@ class _Algorithm:
                 return key.sign(data)
             case "HS", bytes() if key:
                 return self._mac(key, data)
-        raise _WrongKeyError
+        raise WrongKeyError
 
     def _padding(self, salt: Any) -> padding.AsymmetricPadding:
         """`salt`: its length for PSS. RFC 7518 wants that of the digest; OPA accepts any."""
@@ -100,7 +100,7 @@ class _Algorithm:
         return hmac.digest(key, data, self.hash.name)
 
 
-def _algorithm(name: str) -> _Algorithm | None:
+def algorithm_named(name: str) -> _Algorithm | None:
     if name == "EdDSA":
         return _Algorithm("Ed", hashes.SHA512())
     digests: tuple[tuple[str, hashes.HashAlgorithm, str], ...] = (
@@ -117,7 +117,7 @@ def _algorithm(name: str) -> _Algorithm | None:
 def _fits(algorithm: _Algorithm, key: Key, token: Token, signature: bytes) -> bool:
     try:
         return algorithm.verify(key, token.signed, signature)
-    except _WrongKeyError:
+    except WrongKeyError:
         return False
 
 
@@ -155,7 +155,7 @@ def _verify(alg: str, name: str, token: Value, certificate: Value) -> Value:
     keys = _keys(name, string(name, 2, certificate))
     header = parts.header()
     _check_header(name, header)
-    algorithm = _algorithm(alg)
+    algorithm = algorithm_named(alg)
     assert algorithm is not None
     kid = _label(name, header, "kid")
     return _verified_by_any(keys, algorithm, _label(name, header, "alg"), kid, parts)
@@ -216,7 +216,7 @@ class _Constraints:
                 raise failed(self.name, f"unknown token validation constraint: {shown}")
 
     def verify(self, token: Token, alg: str, kid: str) -> bool:
-        algorithm = _algorithm(alg)
+        algorithm = algorithm_named(alg)
         if algorithm is None:
             raise failed(self.name, f"unknown JWS algorithm: {alg}")
         if self.keys is not None:
@@ -225,7 +225,7 @@ class _Constraints:
             return algorithm.verify(
                 self.secret.encode("utf-8", "replace"), token.signed, token.signature()
             )
-        except _WrongKeyError:
+        except WrongKeyError:
             raise failed(self.name, "incorrect public key type") from None
 
     def allow(self, claims: dict[str, Value]) -> bool:
@@ -319,7 +319,7 @@ def _signed(gate: Gate, name: str, headers: str, payload: str, jwk: str) -> str:
         raise failed(name, "the JWK set holds no key to sign with")
     header = _header_to_sign(name, headers)
     alg = header.get("alg", "")
-    algorithm = _algorithm(alg) if isinstance(alg, str) else None
+    algorithm = algorithm_named(alg) if isinstance(alg, str) else None
     if "alg" not in header:
         raise failed(name, "missing or invalid 'alg' header: jwsbb: header \"alg\" not found")
     if algorithm is None:
@@ -333,7 +333,7 @@ def _signed(gate: Gate, name: str, headers: str, payload: str, jwk: str) -> str:
     data = ".".join(map(_base64url, sections))
     try:
         signature = algorithm.sign(key.key, data.encode())
-    except _WrongKeyError:
+    except WrongKeyError:
         raise failed(name, f"the key cannot sign with {alg}") from None
     except ValueError as error:
         raise failed(name, f"the key cannot sign: {error}") from None
@@ -351,7 +351,7 @@ def _check_header_as_before_v1(name: str, text: str) -> None:
     if not isinstance(header, dict) or "alg" not in header:
         raise failed(name, "unsupported signature algorithm: ")
     alg = header["alg"]
-    if not isinstance(alg, str) or _algorithm(alg) is None:
+    if not isinstance(alg, str) or algorithm_named(alg) is None:
         raise failed(name, "unknown signature algorithm")
 
 
