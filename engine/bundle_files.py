@@ -160,7 +160,7 @@ class _Counted(io.RawIOBase):
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        data = self._inner.read(size if 0 <= size <= self._left else self._left + 1)
+        data: bytes = self._inner.read(size if 0 <= size <= self._left else self._left + 1)
         self._left -= len(data)
         if self._left < 0:
             raise LoadError(f"{self._name}: the bundle unpacks to more than {self._limit} bytes")

@@ -19,27 +19,44 @@ from cupcake.engine.vm.native import Machine, Session, abort_error, trap_error
 _PAGE = 65536
 
 
+#: Number of i32 operands and results of what a module must export, and may import.
+_EXPORTS = {
+    "opa_eval": (7, 1),
+    "builtins": (0, 1),
+    "entrypoints": (0, 1),
+    "opa_malloc": (1, 1),
+    "opa_json_parse": (2, 1),
+    "opa_json_dump": (1, 1),
+    "opa_value_parse": (2, 1),
+    "opa_value_dump": (1, 1),
+    "opa_heap_ptr_get": (0, 1),
+}
+_IMPORTS = {
+    "opa_abort": (1, 0),
+    "opa_println": (1, 0),
+    **{f"opa_builtin{n}": (n + 2, 1) for n in range(5)},
+}
+_TABLE_ELEMENTS = 1 << 20
+#: Calls of builtins inside of each other; an honest module has one.
+_NESTED = 4
+
+
 class ForeignProgram:
-    """A module of OPA's ABI with its base document."""
+    """A module of OPA's ABI with its base document. LoadError for any other module."""
 
     def __init__(
         self, machine: Machine, module: wasmtime.Module, limits: Limits, data: bytes
     ) -> None:
         self._machine, self._module, self.limits = machine, module, limits
         self._data = data
-        exports = {e.name for e in module.exports}
-        missing = {"opa_eval", "builtins", "entrypoints", "opa_malloc", "opa_json_parse"} - exports
-        if missing:
-            raise LoadError(
-                f"the module does not export {', '.join(sorted(missing))}: it is not of OPA's WebAssembly ABI 1.2 or later"
-            )
-        memory = [i.type for i in module.imports if isinstance(i.type, wasmtime.MemoryType)]
-        if len(memory) != 1:
-            raise LoadError("the module does not import env.memory as OPA's ABI wants")
-        self._pages = int(memory[0].limits.min)
-        running = _Running(self, None)
-        self.builtins: dict[str, int] = running.document("builtins")
-        self.entrypoints: dict[str, int] = running.document("entrypoints")
+        _check_exports(module)
+        self._pages = _check_imports(module)
+        try:
+            running = _Running(self, None)
+            self.builtins: dict[str, int] = running.document("builtins")
+            self.entrypoints: dict[str, int] = running.document("entrypoints")
+        except EvaluationError as e:
+            raise LoadError(f"the module cannot be started: {e.message} ({e.code})") from e
 
     def run(
         self, text: bytes, entrypoint: int, options: int, session: Session, form: int = 0
@@ -59,6 +76,45 @@ class ForeignProgram:
         )
 
 
+def _check_exports(module: wasmtime.Module) -> None:
+    found = {e.name: e.type for e in module.exports}
+    missing = _EXPORTS.keys() - found
+    if missing:
+        raise LoadError(
+            f"the module does not export {', '.join(sorted(missing))}: it is not of OPA's WebAssembly ABI 1.2 or later"
+        )
+    for name, shape in _EXPORTS.items():
+        if not _is_function(found[name], shape):
+            raise LoadError(
+                f"the module's export {name} is no function of OPA's ABI ({shape[0]} i32 in, {shape[1]} out)"
+            )
+
+
+def _check_imports(module: wasmtime.Module) -> int:
+    """The pages of memory that the module wants at first."""
+    pages: list[int] = []
+    for item in module.imports:
+        name = f"{item.module}.{item.name}"
+        if isinstance(item.type, wasmtime.MemoryType) and name == "env.memory":
+            if item.type.is_64 or getattr(item.type, "is_shared", False):
+                raise LoadError("the module wants a memory of 64 bits or one that threads share")
+            pages.append(int(item.type.limits.min))
+        elif item.module != "env" or item.name not in _IMPORTS:
+            raise LoadError(f"the module imports {name}, which is not of OPA's ABI")
+        elif not _is_function(item.type, _IMPORTS[item.name]):
+            raise LoadError(f"the module imports {name} as something else than OPA's ABI has it")
+    if len(pages) != 1:
+        raise LoadError("the module does not import env.memory as OPA's ABI wants")
+    return pages[0]
+
+
+def _is_function(kind: object, shape: tuple[int, int]) -> bool:
+    if not isinstance(kind, wasmtime.FuncType):
+        return False
+    all_i32 = all(str(t) == "i32" for t in (*kind.params, *kind.results))
+    return all_i32 and (len(kind.params), len(kind.results)) == shape
+
+
 class _Running:
     """One Store, with the module's instance in it."""
 
@@ -66,8 +122,11 @@ class _Running:
         machine, module = program._machine, program._module
         self.session = session
         self.error: BaseException | None = None
+        self._nested = 0
         self.store = wasmtime.Store(machine.engine)
-        self.store.set_limits(memory_size=program.limits.memory_bytes)
+        self.store.set_limits(
+            memory_size=program.limits.memory_bytes, table_elements=_TABLE_ELEMENTS
+        )
         self.store.set_epoch_deadline(program.limits.ticks)
         machine.ticker.cover(program.limits.ticks)
         try:
@@ -78,21 +137,16 @@ class _Running:
             for item in module.imports:
                 if isinstance(item.type, wasmtime.MemoryType):
                     imports.append(self.memory)
-                elif isinstance(item.type, wasmtime.FuncType) and item.module == "env":
-                    imports.append(
-                        wasmtime.Func(self.store, item.type, self._host(item.name or ""))
-                    )
                 else:
-                    raise LoadError(
-                        f"the module imports {item.module}.{item.name}, which is not of OPA's ABI"
+                    imports.append(
+                        wasmtime.Func(self.store, cast(Any, item.type), self._host(item.name or ""))
                     )
             self.exports = wasmtime.Instance(self.store, module, imports).exports(self.store)
         except wasmtime.WasmtimeError as e:
             raise EvaluationError("eval_limit_memory", str(e).strip().splitlines()[0]) from e
         except wasmtime.Trap as e:
-            raise LoadError(
-                "the module cannot be started: its data does not fit into the memory that it asks for"
-            ) from e
+            # Of a start function, or of data that does not fit into the memory that the module asks for.
+            raise (self.error or trap_error(e)) from e
 
     def _host(self, name: str) -> Callable[..., Any]:
         def abort(address: int) -> None:
@@ -102,7 +156,13 @@ class _Running:
             return None
 
         def builtin(number: int, ctx: int, *operands: int) -> int:
+            self._nested += 1
             try:
+                if self._nested > _NESTED:
+                    raise EvaluationError(
+                        "eval_limit_depth",
+                        "the module calls builtins while its host reads operands",
+                    )
                 if self.session is None:
                     raise EvaluationError(
                         "eval_internal_error", "a builtin is called where none is served"
@@ -116,14 +176,12 @@ class _Running:
             except Exception as e:
                 self._fail(e)
                 return 0
+            finally:
+                self._nested -= 1
 
         if name == "opa_abort":
             return abort
-        if name == "opa_println":
-            return println
-        if name.startswith("opa_builtin"):
-            return builtin
-        raise LoadError(f"the module imports env.{name}, which is not of OPA's ABI")
+        return println if name == "opa_println" else builtin
 
     def _fail(self, error: Exception) -> None:
         if self.error is None:
@@ -141,9 +199,22 @@ class _Running:
         return int(result or 0) & 0xFFFFFFFF
 
     def read(self, address: int) -> bytes:
-        address &= 0xFFFFFFFF
-        data = self.memory.read(self.store, address, self.memory.data_len(self.store))
-        return bytes(data[: data.index(0)]) if 0 in data else bytes(data)
+        """The NUL-terminated bytes at an address."""
+        size = self.memory.data_len(self.store)
+        if not 0 < address < size:
+            raise EvaluationError(
+                "eval_internal_error", "the module gave an address outside of its memory"
+            )
+        at, take = address, 1024
+        found = bytearray()
+        while at < size:
+            chunk = bytes(self.memory.read(self.store, at, min(at + take, size)))
+            end = chunk.find(0)
+            if end >= 0:
+                return bytes(found + chunk[:end])
+            found += chunk
+            at, take = at + take, take * 16
+        raise EvaluationError("eval_internal_error", "the module gave a text without an end")
 
     def write(self, data: bytes) -> int:
         address = self.call("opa_malloc", len(data) + 1)
@@ -162,7 +233,11 @@ class _Running:
 
     def document(self, function: str) -> dict[str, int]:
         """`builtins` or `entrypoints`: names and numbers."""
-        found = json.loads(self.read(self.call("opa_json_dump", self.call(function))))
-        if not isinstance(found, dict):
-            raise LoadError(f"the module's {function} are no object")
-        return {str(k): int(v) for k, v in found.items()}
+        raw = self.read(self.call("opa_json_dump", self.call(function)))
+        try:
+            found = json.loads(raw)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict) or not all(type(n) is int for n in found.values()):
+            raise LoadError(f"the module's {function} are no object of names and numbers")
+        return found

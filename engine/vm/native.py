@@ -30,8 +30,12 @@ from cupcake.engine.errors import EvaluationError, LoadError
 from cupcake.engine.places import place_of
 from cupcake.engine.vm import pool
 from cupcake.engine.vm.limits import STACK_BYTES, Limits, Ticker
+from cupcake.engine.vm.screen import screen
 
-_ABORT = re.compile(r"(eval_[a-z_]+): (.*)", re.DOTALL)
+_ABORT = re.compile(
+    r"(eval_(?:conflict|type|builtin|input|internal)_error|eval_limit_(?:memory|depth)): (.*)",
+    re.DOTALL,
+)
 # Planned functions in a backtrace, by the names that `wasm/split.py` gives them.
 _PLANNED = ("policy:", "plan:")
 _RUNNING = re.compile(r": +0x([0-9a-f]+) - .*!(?:policy|plan):.+$", re.MULTILINE)
@@ -230,6 +234,7 @@ class Machine:
 
     def compile(self, wasm: bytes) -> wasmtime.Module:
         """LoadError when it is no valid module, DoesNotFit when a pooled machine cannot hold it."""
+        screen(wasm)
         try:
             return wasmtime.Module(self.engine, wasm)
         except wasmtime.WasmtimeError as e:

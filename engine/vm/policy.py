@@ -98,7 +98,12 @@ class Policy:
             recorder=recorder,
             replay=replay,
         )
-        return results[0]["result"] if results else UNDEFINED
+        try:
+            return results[0]["result"] if results else UNDEFINED
+        except KeyError:
+            raise EvaluationError(
+                "eval_internal_error", "the module's answer holds no result"
+            ) from None
 
     def solutions(
         self,
@@ -119,6 +124,8 @@ class Policy:
                 entrypoint, text, options=options, effects=effects, recorder=recorder, replay=replay
             )
         )
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise EvaluationError("eval_internal_error", "the module's answer is no result set")
         return found
 
     def evaluate_json(
@@ -225,6 +232,10 @@ def loads(text: bytes) -> Any:
         raise EvaluationError("eval_input_error", f"the result cannot be given: {e}") from None
     except RecursionError:
         raise EvaluationError("eval_limit_depth", "the result nests too deeply") from None
+    except ValueError as e:
+        raise EvaluationError(
+            "eval_internal_error", f"the module's answer is no JSON: {e}"
+        ) from None
 
 
 def load(
