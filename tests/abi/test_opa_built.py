@@ -3,19 +3,14 @@ compiler. Needs OPA: PATH or CUPCAKE_OPAS."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
-import subprocess
-import tarfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from comparison import without_faults
+from opa_build import BuildError, Sources, build, plan_of
 from programs import CALLS, DATA, ENTRYPOINTS, NO_INPUT, TEXTS
 from random_programs import program
 from reference import Opa, executables, running
@@ -31,6 +26,7 @@ from cupcake.engine import (
 )
 from cupcake.engine.vm import UNDEFINED
 
+PROGRAMS = Sources(TEXTS, DATA, ENTRYPOINTS)
 _OPAS = executables()
 # OPA builds no plan of rules with such keys in their heads: "invalid path value type".
 _HEADS = re.compile(r"^r\d+(\.\w+)*\[[^v\"]", re.MULTILINE)
@@ -43,48 +39,6 @@ def opa(request: pytest.FixtureRequest) -> Opa:
         pytest.skip("no opa executable: PATH or CUPCAKE_OPAS")
     found: Opa = request.param
     return found
-
-
-class BuildError(Exception):
-    """OPA's words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What a bundle is built of."""
-
-    texts: Mapping[str, str]
-    data: Any
-    entrypoints: Sequence[str]
-
-
-PROGRAMS = Sources(TEXTS, DATA, ENTRYPOINTS)
-
-
-def build(opa: Opa, target: str, folder: Path, sources: Sources) -> Path:
-    """The bundle that OPA builds of these modules."""
-    source = folder / "source"
-    shutil.rmtree(source, ignore_errors=True)
-    source.mkdir()
-    for name, text in sources.texts.items():
-        (source / name).write_text(text, "utf-8")
-    (source / "data.json").write_text(json.dumps(sources.data), "utf-8")
-    entrypoints = [f"-e={e}" for e in sources.entrypoints]
-    command = [opa.path, "build", "-t", target, *entrypoints, "-o", "b.tar.gz", "source"]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False
-    )
-    if done.returncode:
-        raise BuildError((done.stdout + done.stderr)[:1000])
-    return folder / "b.tar.gz"
-
-
-def plan_of(bundle: Path) -> str:
-    with tarfile.open(bundle) as archive:
-        member = next(m for m in archive.getmembers() if m.name.endswith("plan.json"))
-        handle = archive.extractfile(member)
-        assert handle is not None
-        return handle.read().decode()
 
 
 def outcome(policy: Policy, entrypoint: str, value: object) -> tuple[str, Any]:
