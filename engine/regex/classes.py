@@ -1,17 +1,19 @@
 """Sets of code points as sorted ranges, and the named ones: Perl, POSIX, Unicode; case folding.
 
-A class is a tuple of (low, high) pairs, sorted, disjoint, not adjacent. Pure; the Unicode tables come
-from `unicodedata` and are made at first use.
+A class is a tuple of (low, high) pairs, sorted, disjoint, not adjacent. Pure; the Unicode tables are
+those of `unicode_table.py`; case folding is Python's.
 """
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import TypeAlias
+
+from cupcake.engine.regex.unicode_table import ALIASES, CATEGORIES, SCRIPTS
 
 Ranges: TypeAlias = tuple[tuple[int, int], ...]
 
@@ -44,68 +46,6 @@ POSIX = MappingProxyType(
         "word": PERL["w"],
         "xdigit": ((0x30, 0x39), (0x41, 0x46), (0x61, 0x66)),
     }
-)
-
-# Scripts are not in `unicodedata`; these are told by the first word of a character's name.
-_SCRIPT_WORDS = MappingProxyType(
-    {
-        "Arabic": ("ARABIC ",),
-        "Armenian": ("ARMENIAN ",),
-        "Bengali": ("BENGALI ",),
-        "Cyrillic": ("CYRILLIC ",),
-        "Devanagari": ("DEVANAGARI ",),
-        "Georgian": ("GEORGIAN ",),
-        "Greek": ("GREEK ",),
-        "Han": ("CJK UNIFIED ", "CJK COMPATIBILITY IDEOGRAPH", "CJK RADICAL ", "KANGXI "),
-        "Hangul": ("HANGUL ",),
-        "Hebrew": ("HEBREW ",),
-        "Hiragana": ("HIRAGANA ",),
-        "Katakana": ("KATAKANA ",),
-        "Latin": ("LATIN ",),
-        "Tamil": ("TAMIL ",),
-        "Thai": ("THAI ",),
-    }
-)
-
-_CATEGORIES = frozenset(
-    [
-        "Cc",
-        "Cf",
-        "Co",
-        "Cs",
-        "C",
-        "L",
-        "Ll",
-        "Lm",
-        "Lo",
-        "Lt",
-        "Lu",
-        "M",
-        "Mc",
-        "Me",
-        "Mn",
-        "N",
-        "Nd",
-        "Nl",
-        "No",
-        "P",
-        "Pc",
-        "Pd",
-        "Pe",
-        "Pf",
-        "Pi",
-        "Po",
-        "Ps",
-        "S",
-        "Sc",
-        "Sk",
-        "Sm",
-        "So",
-        "Z",
-        "Zl",
-        "Zp",
-        "Zs",
-    ]
 )
 
 
@@ -187,32 +127,42 @@ def _orbits() -> Mapping[int, tuple[int, ...]]:
 
 @cache
 def unicode_class(name: str) -> Ranges | None:
-    """`\\p{name}`: a general category, `Any` or a script; None if unknown."""
-    if name == "Any":
-        return ANY
-    if name in _CATEGORIES:
-        return _scan(lambda rune: unicodedata.category(chr(rune)).startswith(name))
-    words = _SCRIPT_WORDS.get(name)
-    if words is None:
-        return None
-    return _scan(
-        lambda rune: (
-            unicodedata.category(chr(rune))[0] in "LMN"
-            and unicodedata.name(chr(rune), "").startswith(words)
-        )
+    """`\\p{name}`: a general category, `Any`, `ASCII`, `Assigned` or a script, written in any case; None if unknown."""
+    key = _key(name)
+    if key in ("any", "ascii", "assigned"):
+        return {"any": ANY, "ascii": ((0, 0x7F),)}.get(key) or negate(_named("Cn"))
+    wanted = _names().get(key)
+    return None if wanted is None else _named(wanted)
+
+
+def _key(name: str) -> str:
+    return re.sub("[ _-]", "", name).lower()
+
+
+@cache
+def _names() -> Mapping[str, str]:
+    """Keys of all names and aliases -> the name of the tables, or a category of one letter, LC or Cn."""
+    tables = [line.partition(" ")[0] for line in _lines(CATEGORIES + SCRIPTS)]
+    groups = {name[0] for name in tables if len(name) == 2}
+    found = {_key(name): name for name in (*tables, *groups, "LC", "Cn")}
+    return MappingProxyType(
+        found | {_key(alias): name for alias, name in map(str.split, _lines(ALIASES))}
     )
 
 
-def _scan(wanted: Callable[[int], bool]) -> Ranges:
-    result: list[tuple[int, int]] = []
-    start = -1
-    for rune in range(MAX_RUNE + 1):
-        if wanted(rune):
-            if start < 0:
-                start = rune
-        elif start >= 0:
-            result.append((start, rune - 1))
-            start = -1
-    if start >= 0:
-        result.append((start, MAX_RUNE))
-    return tuple(result)
+@cache
+def _named(name: str) -> Ranges:
+    lines = dict(line.partition(" ")[::2] for line in _lines(CATEGORIES + SCRIPTS))
+    if name in lines:
+        pairs = (part.partition("-") for part in lines[name].split())
+        return tuple((int(low, 16), int(high or low, 16)) for low, _, high in pairs)
+    categories = [line.partition(" ")[0] for line in _lines(CATEGORIES)]
+    if name == "Cn":
+        return negate(normal(pair for one in categories for pair in _named(one)))
+    members = ("Lu", "Ll", "Lt") if name == "LC" else [c for c in categories if c[0] == name]
+    found = [pair for one in members for pair in _named(one)]
+    return normal([*found, *_named("Cn")] if name == "C" else found)
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line]

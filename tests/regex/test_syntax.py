@@ -125,3 +125,35 @@ def test_folding_reaches_the_kelvin_sign_and_the_long_s() -> None:
 def test_an_unknown_unicode_class_is_none() -> None:
     assert unicode_class("Nope") is None
     assert unicode_class("Lu") != unicode_class("Ll")
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "outside"),
+    [
+        ("Greek", "αΩ", "aя"),
+        ("Canadian_Aboriginal", "ᐁ", "a"),
+        ("Adlam", "\U0001e900", "a"),
+        ("Han", "漢々", "あ"),
+        ("Common", "1 ,", "aα"),
+        ("lowercase letter", "aα", "A1"),
+        ("LC", "aAǅ", "ª1"),
+        ("Cn", "\u0378", "a"),
+        ("C", "\u0378\n\u200b\ue000", "a"),
+        ("Assigned", "a\n", "\u0378"),
+        ("ASCII", "a\x7f", "é"),
+    ],
+)
+def test_unicode_classes_have_their_characters(name: str, inside: str, outside: str) -> None:
+    found = unicode_class(name)
+    assert found is not None
+    assert all(contains(found, char) for char in inside)
+    assert not any(contains(found, char) for char in outside)
+
+
+def contains(ranges: Ranges, char: str) -> bool:
+    return any(low <= ord(char) <= high for low, high in ranges)
+
+
+@pytest.mark.parametrize("name", ["", "X", "Zyyy", "Greekish", "Script=Greek"])
+def test_other_names_are_no_classes(name: str) -> None:
+    assert unicode_class(name) is None
