@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cupcake.engine.regex.classes import ANY, MAX_RUNE, fold, negate, normal, unicode_class
+from cupcake.engine.regex.classes import ANY, MAX_RUNE, Ranges, fold, negate, normal, unicode_class
 from cupcake.engine.regex.compile import compile_pattern
 from cupcake.engine.regex.errors import GlobError, RegexError
 from cupcake.engine.regex.globs import compile_glob
