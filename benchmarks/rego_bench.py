@@ -15,6 +15,7 @@ from typing import Any
 from measure import Result
 from rego_cases import Case, cases
 from rego_engines import (
+    OPA_VARIABLE,
     WIDE,
     Absent,
     Inside,
@@ -33,11 +34,11 @@ _SECONDS = 0.4
 
 @dataclass(slots=True)
 class Row:
-    """Medians of the rounds of each engine on one case, in seconds; why an engine is missing."""
+    """Medians of the rounds of each engine on one case, in seconds; what is to be said of an engine."""
 
     case: Case
     rounds: dict[str, list[float]] = field(default_factory=dict)
-    absent: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
 
     def p50(self, name: str) -> float | None:
         found = self.rounds.get(name)
@@ -48,9 +49,11 @@ def compare(scale: float) -> list[Result]:
     """The suite of `run.py`: prints the table as it goes."""
     opas = opa_executables()
     results: list[Result] = []
+    if not opas:
+        print(f"no OPA: none on PATH, none in {OPA_VARIABLE}; its columns are left out")
     print(heading(list(opas)))
     for case in cases():
-        row = measure(case, opas, max(round(5 * scale), 1), _SECONDS)
+        row = measure(case, opas, max(round(3 * scale), 1), _SECONDS)
         print(line(row, list(opas)), flush=True)
         results += judged(row, list(opas))
     return results
@@ -65,7 +68,7 @@ def measure(case: Case, opas: dict[str, str], rounds: int, seconds: float) -> Ro
             try:
                 runners[name] = make()
             except (Absent, ImportError) as reason:
-                row.absent[name] = str(reason)
+                row.notes[name] = str(reason)
         for name, runner in list(runners.items()):
             answer = runner.answer()
             if _same(answer, case.expected, in_order=name not in (WASM, REGOPY)):
@@ -74,8 +77,7 @@ def measure(case: Case, opas: dict[str, str], rounds: int, seconds: float) -> Ro
                 raise SystemExit(
                     f"{case.name}: {name} gives {answer!r}, expected {case.expected!r}"
                 )
-            row.absent[name] = "its answer is wrong"
-            runners.pop(name).close()
+            row.notes[name] = "measured, though its answer is wrong"
         for _ in range(rounds):
             for name, runner in runners.items():
                 row.rounds.setdefault(name, []).append(statistics.median(runner.samples(seconds)))
@@ -125,7 +127,7 @@ def line(row: Row, opas: list[str]) -> str:
     for name in (INSIDE, WHOLE, *opas, WASM, REGOPY):
         value = row.p50(name)
         cells.append(f"{value * 1e6:>17.1f}" if value is not None else f"{'-':>17}")
-    notes = "".join(f"\n{'':<14}  {name}: {why}" for name, why in row.absent.items())
+    notes = "".join(f"\n{'':<14}  {name}: {why}" for name, why in row.notes.items())
     return f"{row.case.name:<14}{''.join(cells)}{notes}"
 
 

@@ -44,7 +44,7 @@ _EXTERN = c.sizeof(raw.wasmtime_extern_t)
 _OF = raw.wasmtime_extern_t.of.offset
 _SLOTS = 8
 # What a policy hands on to its core, in the order of the core's imports (`wasm/split.py`).
-_SHARED = (b"memory", b"table", b"abort", b"host")
+_SHARED = (b"memory", b"table")
 _HOST_ARGS = 4
 _CHUNK = 1024
 _VALS = raw.wasmtime_val_raw_t * _SLOTS

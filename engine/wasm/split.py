@@ -4,7 +4,8 @@ compiled once a machine, and the policy alone (`policy_module`), which is all th
 The policy owns the memory, with the data of both in it, so that an instance starts from a copy-on-write image and pays for
 the pages it touches, not for the size of the policy. It owns a table too. The core imports both and puts its
 functions into the table; the policy has a small function for each one that it uses, which calls through the table at a
-constant position. Host functions come in through the policy (two, however many builtins there are) and go on to the core.
+constant position. Host functions come in through the policy (two, however many builtins there are), which puts them into the
+last places of the table.
 
 The pair belongs together by the core's digest, which is in the name that the policy imports from. This file must not change
 what `link.py` would compute: the functions are the same bytes but for how they call.
@@ -45,18 +46,33 @@ from cupcake.engine.wasm.unit import MAX_HOST_ARGS, PLAN_PREFIX, POLICY_PREFIX
 # Pages behind the static data that an instance has from the start: most evaluations never grow memory, and untouched
 # pages cost nothing.
 HEADROOM = 16
-# Called by the host only, so not in the table that policies call through.
-_HOST_ONLY = "rt_document"
 CORE_EXPORTS = (
     "opa_malloc",
     "opa_heap_ptr_get",
     "opa_value_parse",
     "opa_value_dump",
-    _HOST_ONLY,
+    "rt_document",
 )
+# Called by hosts through OPA's ABI, never by a policy's own code.
+_HOST_ONLY = frozenset(
+    (
+        "rt_document", "opa_free", "opa_heap_ptr_get", "opa_heap_blocks_stash", "opa_heap_blocks_restore",
+        "opa_heap_stash_clear", "opa_value_add_path", "opa_value_remove_path", "opa_println",
+        "opa_eval_ctx_new", "opa_eval_ctx_set_input", "opa_eval_ctx_set_data", "opa_eval_ctx_set_entrypoint",
+        "opa_eval_ctx_get_result",
+    )
+)  # fmt: skip
+# What nearly every evaluation calls, many of it often.
+_DIRECT = frozenset(
+    (
+        "opa_heap_ptr_set", "opa_json_parse", "opa_json_dump", "rt_get", "rt_equal", "rt_is_true", "rt_iter_key",
+        "rt_iter_value", "rt_len", "rt_type", "rt_set", "rt_set_put", "rt_object", "rt_object_put", "rt_array",
+        "rt_array_push",
+    )
+)  # fmt: skip
 POLICY_EXPORTS = ("opa_eval",)
 # What an instance of the policy hands on to the core, in the order of the core's imports.
-SHARED = ("memory", "table", "abort", "host")
+SHARED = ("memory", "table")
 _ABORT = FuncType((op.I32,), ())
 _NO_PLACES = [(0, (0, 0, 0))]
 # host(arity, id, up to four operands) -> value: all of opa_builtin0..4 in one.
@@ -69,7 +85,7 @@ class Core:
     data, which the policy's module carries.
 
     Filling a shared table costs 65 ns an entry and instance, a table of the core's own nothing (wasmtime fills it when it
-    is used). So the builtins, which are many, are `grouped` in one of its own, and reached by one function an arity."""
+    is used). So what is not called all the time is `grouped` in one of its own, and reached by one function a type."""
 
     wasm: bytes
     namespace: str
@@ -90,7 +106,8 @@ def core_module(image: RuntimeImage) -> Core:
             types.append(wanted)
         return types.index(wanted)
 
-    # Functions: the two imports, one for each host call of the ABI, then the runtime's.
+    # Functions: the host's two, one for each host call of the ABI, then the runtime's.
+    of_host = (_ABORT, _HOST)
     host_calls = {"opa_abort": _ABORT, "opa_println": _ABORT, **HOST_CALLS}
     functions = {name: 1 + i for i, name in enumerate(host_calls)} | {"opa_abort": 0}
     first = 1 + len(host_calls)
@@ -110,18 +127,19 @@ def core_module(image: RuntimeImage) -> Core:
     functions |= {name: moved(index) for name, index in image.funcs.items()}
     start = max((t.limits.minimum for t in module.tables), default=1)
     signatures = {n: host_calls[n] if n in host_calls else image.signature(n) for n in functions}
-    grouped = sorted(
-        n
-        for n in functions
-        if n.startswith("bi_") and signatures[n] == value_type(len(signatures[n].params))
-    )
-    for arity in sorted({len(signatures[n].params) for n in grouped}):
-        functions[_group(arity)] = 2 + len(codes)
-        signatures[_group(arity)] = value_type(arity + 1)
-        of = value_type(arity)
-        codes.append(Code(type_index(value_type(arity + 1)), _group_call(arity, type_index(of))))
-    names = sorted(set(functions) - {*grouped, _HOST_ONLY})
-    size = start + len(names)
+    grouped = sorted(n for n in functions if n not in _DIRECT and n not in _HOST_ONLY)
+    for of in dict.fromkeys(signatures[n] for n in grouped):
+        functions[_group(of)] = len(of_host) + len(codes)
+        signatures[_group(of)] = replace(of, params=(*of.params, op.I32))
+        codes.append(Code(type_index(signatures[_group(of)]), _group_call(of, type_index(of))))
+    names = sorted(set(functions) - {*grouped, *_HOST_ONLY, "opa_abort"})
+    # Behind them the host's two, which the policy puts there.
+    host = start + len(names)
+    size = host + len(of_host)
+    own = [
+        Code(type_index(of), _gate(len(of.params), host + i, type_index(of), None))
+        for i, of in enumerate(of_host)
+    ]
     wasm = encode(
         replace(
             module,
@@ -129,10 +147,8 @@ def core_module(image: RuntimeImage) -> Core:
             imports=(
                 Import("policy", "memory", "memory", Limits(image.heap_base // PAGE + 1)),
                 Import("policy", "table", "table", TableType(op.FUNCREF, Limits(size, size))),
-                Import("policy", "abort", "func", type_index(_ABORT)),
-                Import("policy", "host", "func", type_index(_HOST)),
             ),
-            codes=tuple(codes),
+            codes=(*own, *codes),
             tables=(TableType(op.FUNCREF, Limits(len(grouped), len(grouped))),),
             memories=(),
             start=None,
@@ -204,12 +220,16 @@ def policy_module(generated: Generated, core: Core) -> tuple[bytes, str]:
             raise LinkError(f"runtime.wasm has no function {symbol!r}: rebuild the runtime")
         number, target = core.grouped.get(symbol), symbol
         if number is not None:
-            target = _group(len(of.params))
+            target = _group(of)
         gate = _gate(len(of.params), core.positions[target], type_index(core.types[target]), number)
         codes.append(Code(type_index(of), gate))
     # The policy's own functions, numbered from `table_base` as in the linked module.
     own_size = generated.table_base + len(generated.table)
     pages = generated.heap_start // PAGE + 1 + HEADROOM
+    own_elements: tuple[ElementSegment, ...] = ()
+    if generated.table:
+        entries_of_own = tuple(index[name] for name in generated.table)
+        own_elements = (ElementSegment(generated.table_base, entries_of_own, table=1),)
     core_table = TableType(op.FUNCREF, Limits(core.table_size, core.table_size))
     wasm = encode(
         Module(
@@ -222,21 +242,9 @@ def policy_module(generated: Generated, core: Core) -> tuple[bytes, str]:
             exports=(
                 Export("memory", "memory", 0),
                 Export("table", "table", 0),
-                Export("abort", "func", 0),
-                Export("host", "func", 1),
                 *(Export(name, "func", index[name]) for name in POLICY_EXPORTS),
             ),
-            elements=(
-                (
-                    ElementSegment(
-                        generated.table_base,
-                        tuple(index[name] for name in generated.table),
-                        table=1,
-                    ),
-                )
-                if generated.table
-                else ()
-            ),
+            elements=(ElementSegment(core.table_size - 2, (0, 1)), *own_elements),
             data=data_segments(generated, core.data),
             customs=(_names(functions, index),),
         )
@@ -285,14 +293,14 @@ def _gate(arity: int, position: int, signature: int, number: int | None) -> byte
     return b"".join((*parts, bytes((op.END,))))
 
 
-def _group(arity: int) -> str:
-    """Name of the function that reaches the grouped builtins of an arity."""
-    return f"group:{arity}"
+def _group(of: FuncType) -> str:
+    """Name of the function that reaches the grouped functions of a type."""
+    return f"group:{bytes(of.params).hex()}:{bytes(of.results).hex()}"
 
 
-def _group_call(arity: int, signature: int) -> bytes:
-    """(arguments, number) -> what the builtin of this number gives."""
-    arguments = b"".join(bytes((op.LOCAL_GET, i)) for i in range(arity + 1))
+def _group_call(of: FuncType, signature: int) -> bytes:
+    """(arguments, number) -> what the function of this number gives."""
+    arguments = b"".join(bytes((op.LOCAL_GET, i)) for i in range(len(of.params) + 1))
     return b"\0" + arguments + bytes((op.CALL_INDIRECT,)) + uleb(signature) + bytes((1, op.END))
 
 
