@@ -6,6 +6,8 @@ there is a block to read: most of its time would be spent in that import.
 
 from __future__ import annotations
 
+import json
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,10 +15,12 @@ from typing import Any, Final
 
 from cupcake.engine.errors import Diagnostic
 from cupcake.engine.rego import ast
+from cupcake.engine.rego.annotation_fields import faults, misfit
 from cupcake.engine.rego.lexer import Tokens
 
 _SCOPES: Final = ("rule", "document", "package", "subpackages")
 _MAX_NODES: Final = 10_000
+_MAX_DEPTH: Final = 50
 _MAX_BLOCK: Final = 64 * 1024  # characters
 
 
@@ -40,8 +44,8 @@ class Attached:
 
 
 class _BadBlock(Exception):
-    def __init__(self, message: str, line: int) -> None:
-        self.line = line  # within the block, from 0
+    def __init__(self, message: str, line: int = -1) -> None:
+        self.line = line  # within the block, from 0; -1 is the word METADATA
         super().__init__(message)
 
 
@@ -59,13 +63,13 @@ def read_annotations(
     while at < len(comments) and len(result.errors) < max_errors:
         row, col, offset, text = comments[at]
         at += 1
-        if text.strip() != "METADATA":
+        if not _begins(col, text):
             continue
         lines: list[str] = []
         end = offset + len(text) + 1
         while at < len(comments):
             next_row, next_col, next_offset, next_text = comments[at]
-            if next_row != row + len(lines) + 1 or next_col != 1:
+            if next_row != row + len(lines) + 1 or next_col != 1 or _begins(next_col, next_text):
                 break
             lines.append(next_text.removeprefix(" "))
             end = next_offset + len(next_text) + 1
@@ -78,13 +82,14 @@ def read_annotations(
             scope = _scope(values, target)
         except _BadBlock as bad:
             # The line that YAML blames can lie behind the end of the block.
-            wrong = min(bad.line, len(lines) - 1)
+            wrong = min(bad.line, max(len(lines), 1) - 1)
+            wrong = wrong if lines else -1
             error = Diagnostic(
                 "rego_parse_error",
                 str(bad),
                 file,
                 row + 1 + wrong,
-                1 if lines else col,
+                1,
                 tokens.line_at(comments[at - len(lines) + wrong][2]),
                 "a METADATA block is YAML in comments; leave the word out if it is none",
             )
@@ -98,21 +103,26 @@ def read_annotations(
     return result
 
 
+def _begins(col: int, text: str) -> bool:
+    """Whether a comment begins a block."""
+    return col == 1 and text.strip().startswith("METADATA")
+
+
 def _scope(values: dict[str, object], target: Attachment | None) -> str:
     scope = values.get("scope")
     what = target.what if target else ""
     if scope is None:
         if what == "package":
             return "package"
+        if what == "import":
+            raise _BadBlock("annotations cannot be applied to an import")
         return "document" if values.get("entrypoint") is True else "rule"
     if not isinstance(scope, str) or scope not in _SCOPES:
-        raise _BadBlock(
-            f"unknown annotation scope {scope!r}, must be one of {', '.join(_SCOPES)}", 0
-        )
+        raise _BadBlock(f"invalid annotation scope '{scope}', use one of {', '.join(_SCOPES)}")
     wanted = "package" if scope in ("package", "subpackages") else "rule"
     if what != wanted:
         have = f" (have {what})" if what else ""
-        raise _BadBlock(f"annotation scope '{scope}' must be applied to {wanted}{have}", 0)
+        raise _BadBlock(f"annotation scope '{scope}' must be applied to {wanted}{have}")
     return scope
 
 
@@ -124,6 +134,8 @@ def _read_block(lines: list[str]) -> dict[str, object]:
         raise _BadBlock("expected METADATA block, found whitespace", 0)
     if len(text) > _MAX_BLOCK:
         raise _BadBlock("METADATA block is too large", 0)
+    if _depth(text) > _MAX_DEPTH:
+        raise _BadBlock("METADATA block is nested too deeply", 0)
     # The C loader recurses on the C stack, which nothing guards; a block with enough marks to nest
     # that deep is read by the Python one.
     marks = sum(text.count(mark) for mark in "[{-?:")
@@ -134,7 +146,21 @@ def _read_block(lines: list[str]) -> dict[str, object]:
         first: [rule for rule in rules if rule[0] != "tag:yaml.org,2002:timestamp"]
         for first, rules in base.yaml_implicit_resolvers.items()
     }
-    loader = type("Loader", (base,), {"yaml_implicit_resolvers": resolvers})
+
+    def mapping(self: Any, node: Any, deep: bool = False) -> Any:
+        """A key that stands twice is a mistake."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen and key.value != "<<":
+                    problem = f'mapping key "{key.value}" is defined already'
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                seen.add(key.value)
+        return base.construct_mapping(self, node, deep)
+
+    loader = type(
+        "Loader", (base,), {"yaml_implicit_resolvers": resolvers, "construct_mapping": mapping}
+    )
     try:
         loaded = yaml.load(text, Loader=loader)  # a safe loader
     except yaml.MarkedYAMLError as error:
@@ -146,10 +172,38 @@ def _read_block(lines: list[str]) -> dict[str, object]:
         raise _BadBlock(f"yaml: {reason}", 0) from None
     if not isinstance(loaded, dict):
         raise _BadBlock("METADATA block must be a YAML mapping", 0)
+    loaded = {_key(key): value for key, value in loaded.items()}
+    custom = loaded.get("custom")
+    if isinstance(custom, dict):
+        loaded["custom"] = {_key(key): value for key, value in custom.items()}
     budget = [_MAX_NODES]
     plain = _plain(loaded, budget, 0)
     assert isinstance(plain, dict)
+    wrong = misfit(plain)
+    if wrong is not None:
+        name, message = wrong
+        row = next((i for i, line in enumerate(lines) if line.lstrip().startswith(name)), 0)
+        raise _BadBlock(f"yaml: {message}", row)
+    for fault in faults(plain):
+        raise _BadBlock(fault)
+    for name in ("title", "description"):
+        if name in plain and plain[name] is not None:
+            plain[name] = _key(plain[name])
     return plain
+
+
+def _depth(text: str) -> int:
+    """How deep brackets nest, at most; those in strings count too."""
+    deepest = depth = 0
+    for bracket in re.findall(r"[][{}]", text):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _key(value: object) -> str:
+    """A scalar as the text that stands for it where only text can."""
+    return json.dumps(value) if isinstance(value, bool | int | float) else str(value)
 
 
 def _plain(value: object, budget: list[int], depth: int) -> object:
@@ -161,7 +215,7 @@ def _plain(value: object, budget: list[int], depth: int) -> object:
         result: dict[str, object] = {}
         for key, item in value.items():
             if not isinstance(key, str):
-                raise _BadBlock(f"invalid map key type: {key!r} is no string", 0)
+                raise _BadBlock(f"invalid map key type(s): {key!r} is no string")
             result[key] = _plain(item, budget, depth + 1)
         return result
     if isinstance(value, list):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Final
 
 from cupcake.engine.builtins.registry import REGISTRY
 from cupcake.engine.builtins.types import Builtin
@@ -22,7 +23,7 @@ from cupcake.engine.rego.conflicts import (
     check_unused_imports,
 )
 from cupcake.engine.rego.graph import DataRefs, check_recursion
-from cupcake.engine.rego.metadata import MetadataIndex
+from cupcake.engine.rego.metadata import MetadataIndex, check_annotations
 from cupcake.engine.rego.resolve import (
     ModuleNames,
     Problems,
@@ -35,6 +36,15 @@ from cupcake.engine.rego.reuse import ModuleCache, ModuleResult, NoticedFunction
 from cupcake.engine.rego.rewrite import Rewriter
 from cupcake.engine.rego.safety import Orderer, Uses, body_uses, order_rule
 from cupcake.engine.rego.typecheck import TypeChecker
+
+# A module with more errors is not looked at to its end.
+_MOST_PROBLEMS: Final = 1_000
+
+
+class _TooManyProblems(Exception):
+    def __init__(self, found: tuple[Diagnostic, ...]) -> None:
+        self.found = found
+        super().__init__(f"{len(found)} errors")
 
 
 def check(
@@ -79,7 +89,11 @@ def check(
     refs: dict[int, DataRefs] = {}
     checked_modules: list[ast.Module] = []
     for module in ordered_modules:
-        result = front.module(module, cache.modules.get(id(module)))
+        try:
+            result = front.module(module, cache.modules.get(id(module)))
+        except _TooManyProblems as stopped:
+            problems.extend(stopped.found)
+            raise CompileErrors(_with_lines(problems.ordered(), sources or {})) from None
         results[id(module)] = result
         problems.extend(result.found)
         checked_modules.append(result.checked)
@@ -90,6 +104,7 @@ def check(
             refs[id(rule)] = found
     cache.modules = results
 
+    check_annotations(ordered_modules, problems)
     groups, extra_defaults = group_rules(checked_modules)
     check_conflicts(groups, extra_defaults, data_paths, written, problems)
     check_packages(groups, checked_modules, problems)
@@ -191,6 +206,8 @@ class _FrontEnd:
         written: list[Mapping[str, str]] = []
         uses_metadata = False
         for rule in module.rules:
+            if len(problems) > _MOST_PROBLEMS:
+                raise _TooManyProblems(problems.ordered())
             errors = problems.serious
             rewriter = Rewriter(names, self.signatures, problems, v1=v1, strict=self.strict)
             rewriter.prints = self.prints

@@ -22,6 +22,8 @@ DataRefs: TypeAlias = "list[tuple[ast.Term, ...]]"
 
 # So many rules on cycles are reported; finding the way of each takes a search of its own.
 _MANY: Final = 100
+# So many rules of a cycle are named.
+_LONG: Final = 20
 
 
 class RuleTree:
@@ -189,9 +191,12 @@ def check_recursion(
         cycle = _shortest(path, found & cyclic, edges)
         if cycle is None:
             continue
-        reported += 1
+        reported += 1 + len(cycle) // 100
         name = ref_text(rule.head.ref, written.get(id(rule)))
-        text = " -> ".join([name, *(path_text(p) for p in cycle[:-1]), name])
+        names = [path_text(p) for p in cycle[:-1]]
+        if len(names) > _LONG:
+            names[_LONG:] = [f"... ({len(names) - _LONG} more)"]
+        text = " -> ".join([name, *names, name])
         place = _guilty(rule, cycle[0], tree).loc
         problems.add(RECURSION, f"rule {name} is recursive: {text}", place)
     return None

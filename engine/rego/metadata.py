@@ -9,6 +9,8 @@ import json
 from collections.abc import Sequence
 
 from cupcake.engine.rego import ast
+from cupcake.engine.rego.annotation_fields import FIELDS, ref_parts
+from cupcake.engine.rego.resolve import Problems
 
 CALLS = frozenset({"rego.metadata.rule", "rego.metadata.chain"})
 
@@ -51,6 +53,26 @@ class MetadataIndex:
         return to_term(links)
 
 
+def check_annotations(modules: Sequence[ast.Module], problems: Problems) -> None:
+    """Report a second block for one package or one document."""
+    known: dict[tuple[str, ...], ast.Location] = {}
+    for module in modules:
+        found = [(("package", *_texts(module.package.terms[1:])), b) for b in module.annotations]
+        found = [(path, b) for path, b in found if b.scope == "package"]
+        for rule in module.rules:
+            found += [
+                (("document", *rule_path(module, rule)), b)
+                for b in rule.annotations
+                if b.scope == "document"
+            ]
+        for path, block in found:
+            before = known.setdefault(path, block.loc)
+            if before is not block.loc:
+                place = f"{before.file}:{before.row}"
+                message = f"{path[0]} annotation redeclared: {place}"
+                problems.add("rego_type_error", message, block.loc)
+
+
 def rule_path(module: ast.Module, rule: ast.Rule) -> tuple[str, ...]:
     """Package and ground part of the name of a rule as written."""
     head = rule.head.ref.terms
@@ -75,14 +97,25 @@ def shown_annotations(annotations: ast.Annotations) -> dict[str, object]:
     """The annotations as policies see them: short forms of authors and resources written out."""
     shown: dict[str, object] = {"scope": annotations.scope}
     for key, value in annotations.values.items():
-        if key == "scope" or value in (None, "", [], {}, False):
+        if key in ("scope", "compile") or key not in FIELDS or value in (None, "", [], {}, False):
             continue
         if key == "authors" and isinstance(value, list):
             shown[key] = [_author(a) for a in value]
+        elif key == "schemas" and isinstance(value, list):
+            shown[key] = [_schema(*pair) for s in value for pair in s.items()]
         elif key == "related_resources" and isinstance(value, list):
             shown[key] = [r if isinstance(r, dict) else {"ref": r} for r in value]
         else:
             shown[key] = value
+    return shown
+
+
+def _schema(path: str, what: object) -> dict[str, object]:
+    """`input.x: schema.y` and `input.x: {...}` as policies see them."""
+    shown: dict[str, object] = {"path": ref_parts(path)}
+    shown["schema" if isinstance(what, str) else "definition"] = (
+        ref_parts(what) if isinstance(what, str) else what
+    )
     return shown
 
 

@@ -17,27 +17,27 @@ _SYNTAX_IMPORTS = frozenset({"future", "rego"})
 
 
 class Problems:
-    """Collects the errors of one compile; `ordered` gives them in source order, each once."""
+    """Collects the errors of one compile; `ordered` gives them in source order, each once.
 
-    __slots__ = ("_found",)
+    `serious` counts those beside names that are not used, which stop no other check."""
+
+    __slots__ = ("_found", "serious")
 
     def __init__(self) -> None:
         self._found: dict[Diagnostic, None] = {}
+        self.serious = 0
 
     def add(self, code: str, message: str, loc: ast.Location, hint: str = "") -> None:
-        self._found[Diagnostic(code, message, loc.file, loc.row, loc.col, "", hint)] = None
+        self.extend((Diagnostic(code, message, loc.file, loc.row, loc.col, "", hint),))
 
     def extend(self, found: Iterable[Diagnostic]) -> None:
         for diagnostic in found:
-            self._found[diagnostic] = None
+            if diagnostic not in self._found:
+                self._found[diagnostic] = None
+                self.serious += not _is_minor(diagnostic)
 
     def __len__(self) -> int:
         return len(self._found)
-
-    @property
-    def serious(self) -> int:
-        """How many there are beside names that are not used, which stop no other check."""
-        return sum(not _is_minor(d) for d in self._found)
 
     def ordered(self) -> tuple[Diagnostic, ...]:
         return tuple(sorted(self._found, key=lambda d: (d.file, d.row, d.col, d.code, d.message)))

@@ -25,7 +25,6 @@ from cupcake.engine.rego.resolve import (
     declared_names,
     dotted,
     is_print,
-    operands,
     outside_body,
     outside_term,
     pattern_names,
@@ -522,14 +521,17 @@ class Rewriter(Locals):
     def logical(self, kind: ast.Logical, scope: Scope, loc: ast.Location) -> tuple[ast.Block, bool]:
         """`and` holds when both operands do; `or` fails when both do: whether the block is to be negated."""
         what = f"implicit {kind.operator}"
-        negated = kind.operator == "or"
-        blocks = [self.operand(o, what, scope, o.body[0].loc) for o in operands(kind)]
-        body = tuple(
-            ast.Expr(block, negated, (), o.body[0].loc)
-            for block, o in zip(blocks, operands(kind), strict=True)
-        )
-        needs = dict.fromkeys(ast.Var(v.name, loc) for block in blocks for v in block.needs)
-        return ast.Block(body, tuple(needs)), negated
+        body: list[ast.Expr] = []
+        needs: dict[ast.Var, None] = {}
+        for operand in _chain(kind):
+            first = operand.body[0].loc
+            block = self.operand(operand, what, scope, first)
+            needs.update((ast.Var(v.name, loc), None) for v in block.needs)
+            if kind.operator == "or" or operand.explicit:
+                body.append(ast.Expr(block, kind.operator == "or", (), first))
+            else:
+                body.extend(block.body)
+        return ast.Block(tuple(body), tuple(needs)), kind.operator == "or"
 
     def with_(self, w: ast.With, scope: Scope) -> ast.With:
         target = self.with_target(w.target, scope)
@@ -716,3 +718,22 @@ class Rewriter(Locals):
         scope = Scope(None, declared_names(body), frozenset(outside))
         _, done = self.level((), body, scope)
         return done, tuple((n, v) for n, v in scope.names.items())
+
+
+def _chain(kind: ast.Logical) -> list[ast.Operand]:
+    """The operands of `a or b or c`, which stand in each other, in order."""
+    found: list[ast.Operand] = []
+    current: ast.Logical = kind
+    while True:
+        found.append(current.rhs)
+        lhs = current.lhs
+        inner = lhs.body[0]
+        if (
+            lhs.explicit
+            or not isinstance(inner.kind, ast.Logical)
+            or inner.kind.operator != kind.operator
+            or inner.withs
+        ):
+            found.append(lhs)
+            return found[::-1]
+        current = inner.kind

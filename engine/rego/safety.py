@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
+from heapq import heappop, heappush
 
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.binding import relation_runs, runs, split
@@ -35,6 +36,11 @@ class Uses:
     def __init__(self) -> None:
         self.plain: dict[str, ast.Location] = {}
         self.closed: dict[str, ast.Location] = {}
+
+
+def _known_of(uses: Uses, bound: set[str]) -> set[str]:
+    """The variables of a statement that are bound: bodies can be large, statements rarely are."""
+    return {v for names in (uses.plain, uses.closed) for v in names if v in bound}
 
 
 def _before(a: ast.Location, b: ast.Location) -> bool:
@@ -323,26 +329,39 @@ class Orderer:
             own.update(uses.plain)
         own.update(bound)
         ordered: list[ast.Expr] = []
-        waiting = infos
-        while waiting:
-            left: list[tuple[ast.Expr, Uses]] = []
-            for item in waiting:
-                expr, uses = item
-                if not self.ready(expr, uses, own, bound):
-                    left.append(item)
-                    continue
-                if not expr.negated and not self.runs(expr, set(bound)):
+        readers: dict[str, list[int]] = {}
+        for i, (_, uses) in enumerate(infos):
+            for v in (*uses.plain, *uses.closed):
+                readers.setdefault(v, []).append(i)
+        # In passes over what waits, in order; who waits for nothing that was bound since is passed over.
+        now, later = list(range(len(infos))), set[int]()
+        waiting = dict(enumerate(infos))
+        while now or later:
+            if not now:
+                now, later = sorted(later), set()
+            i = heappop(now)
+            if i not in waiting:
+                continue
+            expr, uses = waiting[i]
+            if self.ready(expr, uses, own, bound):
+                del waiting[i]
+                new = [v for v in uses.plain if v not in bound]
+                if not expr.negated and not self.runs(expr, _known_of(uses, bound)):
                     ordered.extend(self.settled(expr, bound))
-                    continue
-                if uses.closed:
-                    expr = self.closures(expr, bound)
-                ordered.append(expr)
-                bound.update(uses.plain)
-            if len(left) == len(waiting):
-                self.unsafe(left, own, bound)
-                ordered.extend(expr for expr, _ in left)
-                break
-            waiting = left
+                else:
+                    if uses.closed:
+                        expr = self.closures(expr, bound)
+                    ordered.append(expr)
+                    bound.update(uses.plain)
+                for reader in {r for v in new for r in readers[v] if r in waiting}:
+                    if reader > i:
+                        heappush(now, reader)
+                    else:
+                        later.add(reader)
+        if waiting:
+            left = [waiting[i] for i in sorted(waiting)]
+            self.unsafe(left, own, bound)
+            ordered.extend(expr for expr, _ in left)
         return tuple(ordered)
 
     def binding_parts_first(self, body: ast.Body) -> ast.Body:
@@ -426,7 +445,7 @@ class Orderer:
             return True
         if expr.negated:
             return False
-        can = outputs(expr, bound, self.is_relation)
+        can = outputs(expr, _known_of(uses, bound), self.is_relation)
         return all(v in bound or v in can for v in uses.plain)
 
     def unsafe(self, left: list[tuple[ast.Expr, Uses]], own: set[str], bound: set[str]) -> None:

@@ -53,6 +53,8 @@ _NO_TERMS: Final = {
     ast.Not: "negation ('not')",
     ast.Logical: "'and' or 'or'",
 }
+_MAX_WITHS: Final = 200
+_MAX_OPERANDS: Final = 2_000
 # Marks that can only follow a term.
 OPERATORS: Final = frozenset((*_INFIX, "=", ":=", "and", "or")) - {"in", "-"}
 INFIX_MARKS: Final = frozenset(_INFIX) - {"in"}
@@ -191,9 +193,11 @@ class TermParser(TokenReader):
         return self.kinds[at] == "with" and not (self.gaps[at] == NEWLINE and self._starts_ref(at))
 
     def _withs(self) -> tuple[ast.With, ...]:
-        withs = []
+        withs: list[ast.With] = []
         while self._with_follows():
             start = self.pos
+            if len(withs) == _MAX_WITHS:
+                raise self._too_much(f"too many `with`: at most {_MAX_WITHS} for one statement")
             self.pos += 1
             if self.kinds[self.pos] != "ident":
                 raise self.unexpected("expected ident")
@@ -384,6 +388,8 @@ class TermParser(TokenReader):
         calls = 0
         while True:
             kind = kinds[self.pos]
+            if len(path) > _MAX_OPERANDS:
+                raise self._too_much(f"ref is too long: at most {_MAX_OPERANDS} operands")
             if kind == ".":
                 self.pos += 1
                 at = self.pos

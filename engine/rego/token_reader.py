@@ -144,9 +144,13 @@ class TokenReader:
         return self.fail(f"{message}: {note}" if note else message, hint=hint)
 
     def _too_deep(self) -> Failure:
-        failure = self.fail(
-            "expression is nested too deeply", hint=f"at most {MAX_DEPTH} levels; use helper rules"
+        return self._too_much(
+            "expression is nested too deeply", f"at most {MAX_DEPTH} levels; use helper rules"
         )
+
+    def _too_much(self, message: str, hint: str = "use helper rules") -> Failure:
+        """A failure because of size; the caller raises it."""
+        failure = self.fail(message, hint=hint)
         failure.fatal = True
         return failure
 

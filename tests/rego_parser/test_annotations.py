@@ -76,10 +76,21 @@ def test_the_scope_may_be_written() -> None:
     assert note.values["description"] == "two lines\n"
 
 
-def test_a_block_before_an_import_belongs_to_the_module() -> None:
-    module = parse_module("package a\n# METADATA\n# title: t\nimport data.b\np := 1", "a.rego")
-    assert [note.values for note in module.annotations] == [{"title": "t"}]
-    assert module.rules[0].annotations == ()
+def test_a_block_before_an_import_belongs_to_nothing() -> None:
+    errors = _errors("package a\n# METADATA\n# title: t\nimport data.b\np := 1")
+    assert errors == [(2, "annotations cannot be applied to an import")]
+
+
+def test_a_block_ends_where_the_next_one_begins() -> None:
+    text = "package a\n# METADATA\n# title: t\n# METADATA\n# title: u\np := 1"
+    notes = parse_module(text, "a.rego").rules[0].annotations
+    assert [note.values["title"] for note in notes] == ["t", "u"]
+
+
+def test_numbers_are_titles_and_keys_of_custom() -> None:
+    text = "package a\n# METADATA\n# title: 12\n# custom:\n#   1: x\n# 2: y\np := 1"
+    (note,) = parse_module(text, "a.rego").rules[0].annotations
+    assert note.values == {"title": "12", "custom": {"1": "x"}, "2": "y"}
 
 
 def test_a_second_body_does_not_shift_the_blocks_after_it() -> None:
@@ -104,15 +115,15 @@ def test_blocks_take_no_part_in_equality_of_values() -> None:
         ("# METADATA\n# a: b\n# c: d: e", 4, "yaml: mapping values are not allowed"),
         ("# METADATA\n# just text", 3, "METADATA block must be a YAML mapping"),
         ("# METADATA", 2, "expected METADATA block, found whitespace"),
-        ("# METADATA\n# 1: x", 3, "invalid map key type: 1 is no string"),
-        ("# METADATA\n# scope: galaxy", 3, "unknown annotation scope 'galaxy'"),
+        ("# METADATA\n# custom: {a: {1: x}}", 2, "invalid map key type(s): 1 is no string"),
+        ("# METADATA\n# scope: galaxy", 2, "invalid annotation scope 'galaxy'"),
         (
             "# METADATA\n# scope: package",
-            3,
+            2,
             "annotation scope 'package' must be applied to package",
         ),
         ("# METADATA\n# title: !!python/object:os.system x", 3, "yaml: could not determine"),
-        ("# METADATA\n# a: " + "[" * 5000, 3, "yaml: "),
+        ("# METADATA\n# a: " + "[" * 5000, 3, "METADATA block is nested too deeply"),
         (
             "# METADATA\n# a: &a [1,1,1,1,1,1,1,1,1,1]\n# b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
             "# c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n# d: [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n"
@@ -133,8 +144,13 @@ def test_a_bad_block_shows_its_line() -> None:
         parse_module("package a\n# METADATA\n# a: b\n# c: d: e\np := 1\n", "a.rego")
     assert caught.value.diagnostics[0].source_line == "# c: d: e"
     with pytest.raises(CompileErrors) as caught:
-        parse_module("package a\n  # METADATA\np := 1\n", "a.rego")
-    assert caught.value.diagnostics[0].source_line == "  # METADATA"
+        parse_module("package a\n# METADATA\np := 1\n", "a.rego")
+    assert caught.value.diagnostics[0].source_line == "# METADATA"
+
+
+def test_an_indented_comment_begins_no_block() -> None:
+    rules = parse_module("package a\n  # METADATA\n  # title: [\np := 1\n", "a.rego").rules
+    assert rules[0].annotations == ()
 
 
 def test_bad_blocks_are_reported_beside_syntax_errors() -> None:
