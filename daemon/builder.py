@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -47,8 +48,9 @@ def verify_trust(sources: Any, state_dir: Path | None = None) -> bool:
         raise Untrusted(f"{error.filename}: cannot be verified: {error.strerror}") from error
 
 
-def build(module: ModuleType, job: dict[str, Any]) -> dict[str, Any]:
-    """The result as the supervisor reads it: `ok`, and either the generation or the diagnostics."""
+def build(module: ModuleType, job: dict[str, Any], compilers: Any = None) -> dict[str, Any]:
+    """The result as the supervisor reads it: `ok`, and either the generation or the diagnostics. `compilers` are those of
+    an earlier compile, to start from."""
     root = str(job["root"])
     tree = snapshot.content_digest(snapshot.folder_of(root))
     result: dict[str, Any] = {"ok": False, "root": root, "tree": tree, "diagnostics": []}
@@ -75,7 +77,7 @@ def build(module: ModuleType, job: dict[str, Any]) -> dict[str, Any]:
         lap("read_ms")
         if job.get("current_digest") and sources.digest == job["current_digest"]:
             return {**result, "ok": True, "unchanged": True, "digest": sources.digest}
-        compiled = module.compile_project(sources)
+        compiled = module.compile_project(sources, compilers)
         lap("compiled_ms")
         module.canary(compiled, Path(job["cache_dir"]))
         lap("canary_ms")
@@ -140,16 +142,25 @@ def _as_dict(d: Any) -> dict[str, Any]:
     }
 
 
-def limit_resources(seconds: float) -> None:
-    """Hard walls: processor time, data (which the kernel counts without the VM's reserved address space), no core file."""
-    bounds = [(resource.RLIMIT_CPU, int(seconds) + 1), (resource.RLIMIT_CORE, 0)]
+def _optimise(module: ModuleType, compiled: Any, cache_dir: Path) -> None:
+    # A help, never a need: engines that find nothing compile it themselves.
+    with contextlib.suppress(Exception):
+        module.optimise(compiled, cache_dir)
+
+
+def limit_resources(seconds: float, *, final: bool = True) -> None:
+    """Hard walls: processor time, data (which the kernel counts without the VM's reserved address space), no core file.
+
+    Of processor time `seconds` more than was used; when not `final`, that may be raised again."""
+    used = time.process_time()
+    bounds = [(resource.RLIMIT_CPU, int(used + seconds) + 1), (resource.RLIMIT_CORE, 0)]
     if sys.platform == "linux":
         bounds += [(resource.RLIMIT_DATA, _DATA_LIMIT), (resource.RLIMIT_AS, _ADDRESS_LIMIT)]
     for which, most in bounds:
         hard = resource.getrlimit(which)[1]
         bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
         with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(which, (bound, bound))
+            resource.setrlimit(which, (bound, bound if final else hard))
 
 
 def main() -> int:
@@ -160,16 +171,23 @@ def main() -> int:
     module = load_module(start["engine_module"])
     # One short life with a memory limit: collecting cycles would only cost time.
     gc.disable()
+    limit_resources(float(start["seconds"]), final=False)
+    compilers = None
     # Whatever goes wrong here goes wrong again in the build, which reports it.
     with contextlib.suppress(Exception):
-        module.warm_up(Path(start["cache_dir"]))
+        cache_dir = Path(start["cache_dir"])
+        global_dir = Path(start["global_dir"]) if start.get("global_dir") else None
+        compilers, found = module.warm_up(cache_dir, start.get("root"), global_dir)
+        if found is not None:
+            # Beside waiting: a build that comes now need not wait for it.
+            threading.Thread(target=_optimise, args=(module, found, cache_dir), daemon=True).start()
     os.write(1, b"\n")  # an empty line: ready
     line = sys.stdin.buffer.readline()
     if not line.strip():
-        return 0  # never needed
+        os._exit(0)  # never needed
     job = json.loads(line)
     limit_resources(float(job["seconds"]))
-    result = build(module, job)
+    result = build(module, job, compilers)
     sys.stdout.buffer.write(json.dumps(result).encode() + b"\n")
     sys.stdout.buffer.flush()
     # The VM's threads and caches need no tidy end, and the supervisor waits for ours.

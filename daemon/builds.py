@@ -42,9 +42,10 @@ class Builds:
         self._built = built
         self._standby: _Build | None = None
         self._all: list[_Build] = []
+        self._last_root: str | None = None
 
     def warm(self, now: float) -> None:
-        """Have one process waiting with everything imported."""
+        """Have one process waiting with everything imported, and the project of the last build compiled."""
         if self._config.standby_builder and self._standby is None:
             try:
                 self._standby = self._spawn(now)
@@ -69,7 +70,7 @@ class Builds:
             except OSError as error:
                 self._built(root, _crashed(f"cannot start a build process: {error.strerror}"))
                 return
-        build.root = root
+        build.root = self._last_root = root
         build.deadline = now + config.timing.build
         build.child.tell(
             {
@@ -92,6 +93,9 @@ class Builds:
                 "parent": os.getpid(),
                 "engine_module": self._config.engine_module,
                 "cache_dir": str(self._config.cache_dir),
+                "global_dir": str(self._config.global_dir) if self._config.global_dir else None,
+                "root": self._last_root,
+                "seconds": self._config.timing.build,
             },
             last=False,
         )

@@ -245,7 +245,9 @@ class Worker:
         else:
             try:
                 compiled = self._module.load_compiled(Path(take.directory))
-                evaluator = self._module.Evaluator(compiled, cache_dir=self._cache_dir)
+                evaluator = self._module.Evaluator(
+                    compiled, cache_dir=self._cache_dir, quick_first=True
+                )
                 patience = self._module.patience(compiled)
                 self._projects[take.root] = Project(
                     evaluator, take.generation, "", take.notices, patience

@@ -35,10 +35,17 @@ _STALE_CONSTANTS: Final = 20_000
 class Compiler:
     """Not for use by several threads at once."""
 
-    def __init__(self, rego_version: RegoVersion = "v1", *, effects: Effects | None = None) -> None:
+    def __init__(
+        self,
+        rego_version: RegoVersion = "v1",
+        *,
+        effects: Effects | None = None,
+        linked: bool = True,
+    ) -> None:
         """With `effects`, calls of builtins that these will never allow are errors of the compile; without, that is decided
-        when the policy is evaluated."""
+        when the policy is evaluated. Not `linked`: without the module of OPA's ABI."""
         self.rego_version, self.effects = rego_version, effects
+        self._linked = linked
         self._parsed: dict[str, tuple[str, ast.Module]] = {}
         # Planned functions name strings by their number in the pool, code names constants: the three go together.
         self._modules, self._plans, self._code = ModuleCache(), PlanCache(), CodeCache()
@@ -67,7 +74,10 @@ class Compiler:
             planned = plan(
                 checked, [entrypoint_path(e) for e in entrypoints], base, cache=self._plans
             )
-            artifact = replace(assemble(planned, cache=self._code), rego_version=self.rego_version)
+            artifact = replace(
+                assemble(planned, cache=self._code, linked=self._linked),
+                rego_version=self.rego_version,
+            )
         if not self._room:
             self._room = len(self._code.values) + _STALE_CONSTANTS
         return artifact

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cupcake.engine.artifact import Artifact
 from cupcake.engine.builtins.effects import Effects
@@ -44,6 +44,7 @@ from cupcake.engine.signals import Command, run_signals
 from cupcake.engine.vm import Limits, Policy, load
 
 if TYPE_CHECKING:
+    from cupcake.engine.compiler import Compiler
     from cupcake.engine.policy.assemble import LayerPlan
 
 __all__ = [
@@ -57,11 +58,19 @@ __all__ = [
 ]
 
 
-def compile_project(sources: ProjectSources) -> CompiledProject:
-    """Compile every layer for every harness that has policies; raises BuildFailed with all diagnostics."""
+# What one compile of a project leaves for the next: a compiler for each layer and harness.
+Compilers: TypeAlias = "dict[tuple[str, str], Compiler]"
+
+
+def compile_project(sources: ProjectSources, before: Compilers | None = None) -> CompiledProject:
+    """Compile every layer for every harness that has policies; raises BuildFailed with all diagnostics.
+
+    `before`: what an earlier call was given, to work on nothing but what has changed since."""
     # Only a builder compiles; an engine process starts without the compiler and the YAML reader.
-    from cupcake.engine.compiler import compile_policy
+    from cupcake.engine.compiler import Compiler, compile_policy
     from cupcake.engine.policy.assemble import assemble
+
+    compilers = {} if before is None else before
 
     plans, findings = assemble(sources)
     errors = list(findings.errors)
@@ -70,12 +79,16 @@ def compile_project(sources: ProjectSources) -> CompiledProject:
         artifact = None
         if plan.modules:
             try:
-                artifact = compile_policy(
-                    plan.modules,
-                    entrypoints=(plan.entrypoint,),
-                    compiler=plan.rulebook.compiler,
-                    effects=plan.rulebook.effects,
-                )
+                if plan.rulebook.compiler == "opa":
+                    artifact = compile_policy(
+                        plan.modules, entrypoints=(plan.entrypoint,), compiler="opa"
+                    )
+                else:
+                    compiler = compilers.setdefault(
+                        (plan.layer, plan.harness), Compiler(linked=False)
+                    )
+                    compiler.effects = plan.rulebook.effects
+                    artifact = compiler.compile(plan.modules, entrypoints=(plan.entrypoint,))
             except OpaError as failed:
                 errors.append(Diagnostic("opa_error", str(failed)))
                 continue
@@ -95,10 +108,17 @@ def compile_project(sources: ProjectSources) -> CompiledProject:
 
 
 def _load(
-    artifact: Artifact, cache_dir: Path | None, limits: Limits | None, effects: Effects
+    artifact: Artifact,
+    cache_dir: Path | None,
+    limits: Limits | None,
+    effects: Effects,
+    *,
+    quick_first: bool,
 ) -> Policy:
     if not artifact.foreign:
-        return load(artifact, cache_dir=cache_dir, limits=limits, effects=effects)
+        return load(
+            artifact, cache_dir=cache_dir, limits=limits, effects=effects, quick_first=quick_first
+        )
     # OPA leaves most builtins to the host; ours come from the runtime, through the compiler.
     from cupcake.engine.bridge import runtime_builtins
 
@@ -162,10 +182,12 @@ class Evaluator:
         *,
         cache_dir: Path | None = None,
         limits: Limits | None = None,
+        quick_first: bool = False,
     ) -> None:
         """Loads every module at once, so that a broken one is found here (LoadError) and not by an event.
 
-        `cache_dir`: folder of compiled machine code. `limits`: memory and time of each evaluation."""
+        `cache_dir`: folder of compiled machine code. `limits`: memory and time of each evaluation. `quick_first`: begin with
+        code that is compiled fast; for a server that calls `prepare`, which changes to the better code."""
         self.root = compiled.root
         self.project = compiled
         self._layers: dict[str, tuple[_LoadedLayer, ...]] = {}
@@ -177,7 +199,9 @@ class Evaluator:
                     layer,
                     None
                     if layer.artifact is None
-                    else _load(layer.artifact, cache_dir, limits, layer.effects),
+                    else _load(
+                        layer.artifact, cache_dir, limits, layer.effects, quick_first=quick_first
+                    ),
                     compiled,
                 )
                 for layer in found

@@ -28,6 +28,7 @@ from cupcake.engine.vm.text import (
     dump_value,
     whole_number,
 )
+from cupcake.engine.vm.upgrade import Upgrade
 
 if TYPE_CHECKING:
     from cupcake.engine.bundle_signature import Verification
@@ -54,7 +55,7 @@ UNDEFINED: Final = Undefined()
 class Policy:
     """A policy that can be evaluated, from any thread. Every evaluation has a memory of its own."""
 
-    __slots__ = ("_calls", "_ids", "_others", "_program", "entrypoints")
+    __slots__ = ("_calls", "_ids", "_others", "_program", "_upgrade", "entrypoints")
 
     def __init__(
         self,
@@ -62,9 +63,11 @@ class Policy:
         entrypoints: Mapping[str, int],
         calls: HostCalls,
         others: Mapping[str, Policy] | None = None,
+        upgrade: Upgrade | None = None,
     ) -> None:
-        """`others`: further entrypoints, with the policies that have them (a bundle of several modules)."""
-        self._program, self._calls = program, calls
+        """`others`: further entrypoints, with the policies that have them (a bundle of several modules). `upgrade`: where a
+        better program comes from."""
+        self._program, self._calls, self._upgrade = program, calls, upgrade
         self._others = {
             **(others or {}),
             **{"data." + n.replace("/", "."): policy for n, policy in (others or {}).items()},
@@ -173,7 +176,11 @@ class Policy:
         return self._program.run(input, self._ids[entrypoint], options, session, form=1)
 
     def prepare(self) -> None:
-        """Do ahead what the next evaluation needs (a fresh Store); for servers, between two requests."""
+        """Do ahead what the next evaluation needs (a fresh Store, better code); for servers, between two requests."""
+        if self._upgrade is not None:
+            better = self._upgrade.look()
+            if better is not None:
+                self._program, self._upgrade = better, None
         if isinstance(self._program, native.Program):
             self._program.prepare()
 
@@ -246,6 +253,7 @@ def load(
     builtins: Mapping[str, HostFunction] | None = None,
     effects: Effects | None = None,
     quick: bool = False,
+    quick_first: bool = False,
     verification: Verification | None = None,
 ) -> Policy:
     """Load a compiled policy: an Artifact, the bytes of a module of OPA's ABI, or the path of a module or bundle.
@@ -253,15 +261,20 @@ def load(
     `verification`: the signature that a bundle must have; without it, signatures are not looked at.
 
     `cache_dir`: folder for compiled code (made with mode 0700). `builtins`: further host functions over Python
-    values, by name. `effects`: what evaluations may do beyond computing (default: no network, no environment). `quick`: compile faster for few evaluations. Raises LoadError, also when a builtin is not served."""
+    values, by name. `effects`: what evaluations may do beyond computing (default: no network, no environment). `quick`: compile faster for few evaluations.
+    `quick_first`: the same, unless the cache has the code that runs fast; `prepare` changes to that as soon as it is there. Raises LoadError, also when a builtin is not served."""
     limits = limits or Limits()
     own = builtins or {}
     if isinstance(source, Artifact) and source.counters[1]:
         quick = True  # counters are read from Stores that no pool takes back
-    machine = native.quick_machine() if quick else native.machine()
     cache = ModuleCache(Path(cache_dir)) if cache_dir is not None else None
     if verification is not None and isinstance(source, Artifact | bytes):
         raise LoadError("only bundles are signed: give the path of one, or no verification")
+    upgrade = None
+    if quick_first and not quick and isinstance(source, Artifact) and not source.foreign:
+        upgrade = _upgrade(source, limits, cache)
+        quick = upgrade is not None
+    machine = native.quick_machine() if quick else native.machine()
     data = b"{}"
     modules: tuple[tuple[bytes, tuple[str, ...]], ...]
     if isinstance(source, Artifact):
@@ -272,7 +285,7 @@ def load(
             except native.DoesNotFit:
                 program = _program(native.plain_machine(), source, limits, cache)
             ids = {name: i for i, name in enumerate(source.entrypoints)}
-            return Policy(program, ids, calls)
+            return Policy(program, ids, calls, upgrade=upgrade)
         data, modules = source.data, ((source.wasm, ()),)
     elif isinstance(source, bytes):
         modules = ((source, ()),)
@@ -299,6 +312,23 @@ def load(
     (first, names), *more = modules
     further = {name: policy for w, ns in more for policy in (one(w, ns, {}),) for name in ns}
     return one(first, names, further)
+
+
+def _upgrade(artifact: Artifact, limits: Limits, cache: ModuleCache | None) -> Upgrade | None:
+    """Where the code that runs fast comes from later; None when it is there already."""
+    machine = native.machine()
+    key = _key(machine, artifact.wasm_owned)
+
+    def ready() -> bool:
+        return cache is not None and cache.path(key).exists()
+
+    def make() -> native.Program:
+        try:
+            return _program(machine, artifact, limits, cache)
+        except native.DoesNotFit:
+            return _program(native.plain_machine(), artifact, limits, cache)
+
+    return None if ready() else Upgrade(ready, make)
 
 
 def warm(core: bytes, cache_dir: str | Path) -> None:

@@ -86,7 +86,7 @@ class Compiled:
         (directory / "rules.json").write_text(json.dumps(self.rules))
 
 
-def compile_project(sources: Sources) -> Compiled:
+def compile_project(sources: Sources, before: None = None) -> Compiled:
     rules: list[list[str]] = []
     errors = []
     for file in sources.files:
@@ -119,8 +119,9 @@ def canary(compiled: Compiled, cache_dir: Path) -> None:
         raise EngineError("told to fail")
 
 
-def warm_up(cache_dir: Path) -> None:
+def warm_up(cache_dir: Path, root: str | None, global_dir: Path | None) -> tuple[None, None]:
     """Nothing here is cold."""
+    return None, None
 
 
 def load_compiled(directory: Path) -> Compiled:
@@ -142,7 +143,9 @@ class HarnessAnswer:
 
 
 class Evaluator:
-    def __init__(self, compiled: Compiled, *, cache_dir: Path | None = None) -> None:
+    def __init__(
+        self, compiled: Compiled, *, cache_dir: Path | None = None, quick_first: bool = False
+    ) -> None:
         self._rules = compiled.rules
 
     def prepare(self) -> None:
