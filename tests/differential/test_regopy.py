@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,11 +55,20 @@ def theirs(source: Program) -> dict[str, tuple[str, Any]]:
     return found
 
 
+def small(source: Program) -> Program:
+    """Its first rules: regopy fails on nearly all whole programs."""
+    first = source.modules[0]
+    names = list(dict.fromkeys(re.findall(r"^(?:default )?(r\d+)", first.text(), re.MULTILINE)))[:2]
+    rules = tuple(r for r in first.rules if re.match(rf"(default )?({'|'.join(names)})\b", r))
+    paths = tuple(p for p in source.paths if p.split("/")[-1] in names)
+    return replace(source, modules=(replace(first, rules=rules),), paths=paths)
+
+
 def test_where_regopy_answers_otherwise_opa_says_what_we_say(judge: Reference) -> None:
     """It fails on most of these programs; what it does answer counts."""
     agreed = 0
     for seed in range(_COUNT):
-        source = program(seed)
+        source = small(program(seed))
         mine = ours(source)
         if source.v0 or source.strict or not isinstance(mine, dict):
             continue
