@@ -154,7 +154,7 @@ cast_string  runtime  any -> string  deprecated
 
 ENCODING = """
 json.marshal  runtime  any -> string
-json.marshal_with_options  host  any, record[indent: string, prefix: string, pretty: boolean;
+json.marshal_with_options  runtime  any, record[indent: string, prefix: string, pretty: boolean;
       string: any] -> string
 json.unmarshal  runtime  string -> any
 json.is_valid  runtime  string -> boolean

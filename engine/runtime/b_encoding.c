@@ -8,6 +8,87 @@ RT_EXPORT rt_v bi_json_marshal(rt_v v) {
     return rt_sb_string(&sb);
 }
 
+static rt_v option_error(const char *before, const char *key, const char *after, const rt_value *got) {
+    rt_sb sb;
+    rt_sb_init(&sb, 96);
+    rt_sb_text(&sb, before);
+    rt_sb_text(&sb, key);
+    rt_sb_text(&sb, after);
+    if (got) rt_sb_text(&sb, rt_type_name(got));
+    return rt_operand_error("json.marshal_with_options", 2, rt_str(rt_sb_string(&sb)));
+}
+
+static void new_line(rt_sb *out, rt_v prefix, rt_v indent, uint32_t depth) {
+    rt_sb_byte(out, '\n');
+    if (prefix) rt_sb_value(out, prefix);
+    for (uint32_t i = 0; i < depth; i++) {
+        if (indent)
+            rt_sb_value(out, indent);
+        else
+            rt_sb_byte(out, '\t');
+    }
+}
+
+/* Lays JSON text without blanks out in lines, as Go's json.Indent. */
+static void lay_out(rt_sb *out, const char *text, size_t len, rt_v prefix, rt_v indent) {
+    uint32_t depth = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        if (quoted) {
+            if (c == '\\') rt_sb_byte(out, text[i++]);
+            rt_sb_byte(out, text[i]);
+            if (c == '"') quoted = false;
+            continue;
+        }
+        bool closes = c == '}' || c == ']';
+        if (closes) new_line(out, prefix, indent, --depth);
+        rt_sb_byte(out, c);
+        if (c == '"') quoted = true;
+        if (c == ':') rt_sb_byte(out, ' ');
+        if (c == ',') new_line(out, prefix, indent, depth);
+        if (c != '{' && c != '[') continue;
+        if (text[i + 1] == '}' || text[i + 1] == ']')
+            rt_sb_byte(out, text[++i]);
+        else
+            new_line(out, prefix, indent, ++depth);
+    }
+}
+
+RT_EXPORT rt_v bi_json_marshal_with_options(rt_v v, rt_v options) {
+    B_OBJECT("json.marshal_with_options", 2, options);
+    rt_v prefix = 0, indent = 0, pretty = 0;
+    rt_sorted(options);
+    for (RT_EACH(i, n, options)) {
+        rt_v key = rt_object_key(options, i), value = rt_object_value(options, i);
+        bool named = rt_tag(key) == RT_STRING;
+        if (named && (rt_str_is(key, "prefix") || rt_str_is(key, "indent"))) {
+            if (rt_tag(value) != RT_STRING)
+                return option_error("key ", rt_str(key),
+                                    " failed cast to string: json.marshal_with_options: operand 2 must be string but got ", value);
+            if (rt_str_is(key, "prefix"))
+                prefix = value;
+            else
+                indent = value;
+        } else if (named && rt_str_is(key, "pretty")) {
+            if (rt_tag(value) != RT_BOOLEAN) return option_error("key pretty failed cast to bool", "", "", 0);
+            pretty = value;
+        } else {
+            rt_sb sb;
+            rt_sb_init(&sb, 32);
+            b_sb_term(&sb, key);
+            return option_error("object contained unknown key ", rt_str(rt_sb_string(&sb)), "", 0);
+        }
+    }
+    rt_v compact = bi_json_marshal(v);
+    if (pretty ? !rt_bool_value(pretty) : !prefix && !indent) return compact;
+    rt_sb sb;
+    rt_sb_init(&sb, 2 * rt_str_len(compact) + 16);
+    if (prefix) rt_sb_value(&sb, prefix);
+    lay_out(&sb, rt_str(compact), rt_str_len(compact), prefix, indent);
+    return rt_sb_string(&sb);
+}
+
 RT_EXPORT rt_v bi_json_unmarshal(rt_v s) {
     B_STRING("json.unmarshal", 1, s);
     rt_v result = rt_json_read(rt_str(s), rt_str_len(s), RT_JSON_PLAIN);

@@ -311,11 +311,14 @@ static void binary_form(rt_sb *sb, double value, const b_spec *spec, uint32_t ve
     rt_sb_byte(sb, (char)verb);
     rt_sb_byte(sb, (char)('0' + ((mantissa >> 60) & 1)));
     mantissa <<= 4;
-    if (spec->has_precision ? spec->precision > 0 : mantissa != 0) rt_sb_byte(sb, '.');
-    for (int64_t i = 0; spec->has_precision ? i < spec->precision : mantissa != 0; i++) {
+    if (spec->sharp || (spec->has_precision ? spec->precision > 0 : mantissa != 0)) rt_sb_byte(sb, '.');
+    int64_t written = 2; /* Go counts the `x` and the digit in front of the point */
+    for (int64_t i = 0; spec->has_precision ? i < spec->precision : mantissa != 0; i++, written++) {
         rt_sb_byte(sb, digits[mantissa >> 60]);
         mantissa <<= 4;
     }
+    int64_t wanted = verb == 'x' ? (spec->has_precision ? spec->precision : 6) : 0;
+    for (; spec->sharp && written < wanted; written++) rt_sb_byte(sb, '0');
     rt_sb_byte(sb, verb == 'x' ? 'p' : 'P');
     rt_sb_byte(sb, exponent < 0 ? '-' : '+');
     if (exponent < 0) exponent = -exponent;

@@ -125,8 +125,8 @@ static bool agree(const block *a, const block *b, uint32_t bits) {
 static rt_v contains(const char *name, rt_v cidr, rt_v other) {
     block outer, inner;
     B_STRING(name, 1, cidr);
-    B_STRING(name, 2, other);
     if (!read_block(cidr, &outer)) return bad_block(name, cidr);
+    B_STRING(name, 2, other);
     if (read_address(rt_str(other), rt_str(other) + rt_str_len(other), &inner))
         unmap(&inner);
     else if (!read_block(other, &inner))
@@ -141,14 +141,13 @@ RT_EXPORT rt_v bi_net_cidr_intersects(rt_v a, rt_v b) {
     static const char name[] = "net.cidr_intersects";
     block x, y;
     B_STRING(name, 1, a);
-    B_STRING(name, 2, b);
     if (!read_block(a, &x)) return bad_block(name, a);
+    B_STRING(name, 2, b);
     if (!read_block(b, &y)) return bad_block(name, b);
     return rt_bool(x.four == y.four && agree(&x, &y, x.bits < y.bits ? x.bits : y.bits));
 }
 
 RT_EXPORT rt_v bi_net_cidr_is_valid(rt_v cidr) {
     block b;
-    B_STRING("net.cidr_is_valid", 1, cidr);
-    return rt_bool(read_block(cidr, &b));
+    return rt_bool(rt_tag(cidr) == RT_STRING && read_block(cidr, &b));
 }

@@ -40,13 +40,20 @@ RT_EXPORT rt_v bi_cast_set(rt_v v) {
     return result;
 }
 
-static rt_v bad_number(rt_v text) {
+static rt_v parse_error(rt_v text, const char *reason) {
     rt_sb sb;
     rt_sb_init(&sb, 64);
     rt_sb_text(&sb, "strconv.ParseFloat: parsing ");
     b_sb_quoted(&sb, rt_str(text), rt_str_len(text));
-    rt_sb_text(&sb, ": invalid syntax");
+    rt_sb_text(&sb, reason);
     return rt_builtin_error_value("to_number", rt_sb_string(&sb));
+}
+
+static rt_v bad_number(rt_v text) { return parse_error(text, ": invalid syntax"); }
+
+/* Texts beyond floating point are refused, as by OPA, although the number could be kept. */
+static rt_v in_range(rt_v number, rt_v text) {
+    return __builtin_isfinite(rt_num_to_double(number)) ? number : parse_error(text, ": value out of range");
 }
 
 static bool same_word(const char *text, size_t len, const char *word) {
@@ -62,7 +69,7 @@ static rt_v text_number(rt_v text) {
     const char *at = rt_str(text);
     const char *end = at + rt_str_len(text);
     rt_v plain = rt_num_from_text(at, (size_t)(end - at));
-    if (plain) return plain;
+    if (plain) return in_range(plain, text);
     rt_sb sb;
     rt_sb_init(&sb, (size_t)(end - at) + 4);
     if (at < end && (*at == '+' || *at == '-')) {
@@ -92,7 +99,7 @@ static rt_v text_number(rt_v text) {
     rt_sb_bytes(&sb, at, (size_t)(end - at)); /* the exponent, checked by the reader of numbers */
     rt_v made = rt_sb_string(&sb);
     rt_v number = rt_num_from_text(rt_str(made), rt_str_len(made));
-    return number ? number : bad_number(text);
+    return number ? in_range(number, text) : bad_number(text);
 }
 
 RT_EXPORT rt_v bi_to_number(rt_v v) {

@@ -96,8 +96,8 @@ def operands(name: str, choose: random.Random) -> tuple[str, ...]:
     chosen = []
     for one in pools:
         wrong = choose.random() < 0.06
-        # A range of 1e20 numbers would be OPA's last.
-        numbers = () if name.startswith("numbers.range") else NUMBERS
+        # A range of 1e20 numbers, or a shift by as many bits, would be OPA's last.
+        numbers = () if name.startswith(("bits.", "numbers.range")) else NUMBERS
         chosen.append(choose.choice((*ANYTHING, *numbers, *STRINGS) if wrong else one))
     return tuple(chosen)
 

@@ -1,4 +1,4 @@
-"""JSON with options, URL queries."""
+"""Values as JSON text, URL queries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from urllib.parse import quote_plus, unquote_to_bytes
 
-from cupcake.engine.builtins.host.operands import failed, mapping, string, type_error
+from cupcake.engine.builtins.host.operands import failed, mapping, string
 from cupcake.engine.builtins.values import (
     BuiltinError,
     RegoObject,
@@ -30,7 +30,8 @@ def _go_string(text: str) -> str:
 
 
 def number_text(value: int | Decimal) -> str:
-    return str(value) if isinstance(value, int) else format(value, "f")
+    """As most people write it: `1e3`, `1.5`."""
+    return str(value).replace("E+", "e").replace("E", "e")
 
 
 def _json_lines(value: Value, prefix: str, indent: str) -> str:
@@ -45,7 +46,7 @@ def _json_parts(value: Value, line: str, indent: str | None) -> Iterator[str]:
         case bool():
             yield "true" if value else "false"
         case int() | Decimal():
-            yield str(value)
+            yield number_text(value)
         case str():
             yield _go_string(value)
         case list() | RegoSet():
@@ -80,31 +81,6 @@ def spaced_line(value: Value) -> str:
     return "".join(
         part + " " if part in (",", ":") else part for part in _json_parts(value, "", None)
     )
-
-
-def _marshal_with_options(value: Value, options: Value) -> Value:
-    name = "json.marshal_with_options"
-    prefix, indent, pretty, explicit = "", "\t", False, False
-    for key, option in pairs(mapping(name, 2, options)):
-        match key, option:
-            case "prefix", str():
-                prefix, pretty = option, pretty or not explicit
-            case "indent", str():
-                indent, pretty = option, pretty or not explicit
-            case "pretty", bool():
-                pretty, explicit = option, True
-            case (("prefix" | "indent"), _):
-                error = type_error(name, 2, option, "string")
-                raise BuiltinError(
-                    "type", f"{name}: operand 2 key {key} failed cast to string: {error}"
-                )
-            case "pretty", _:
-                raise BuiltinError("type", f"{name}: operand 2 key pretty failed cast to bool")
-            case _:
-                shown = one_line(key)
-                message = f"{name}: operand 2 object contained unknown key {shown}"
-                raise BuiltinError("type", message)
-    return prefix + _json_lines(value, prefix, indent) if pretty else one_line(value)
 
 
 # ---- URL queries ----
@@ -145,7 +121,6 @@ def _decode_object(query: Value) -> Value:
 
 
 FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (
-    ("json.marshal_with_options", _marshal_with_options),
     ("urlquery.encode_object", _encode_object),
     ("urlquery.decode_object", _decode_object),
 )

@@ -105,10 +105,13 @@ def _contains_matches(cidrs: Value, cidrs_or_ips: Value) -> Value:
     name = "net.cidr_contains_matches"
     found: list[Value] = []
     for outer, first in _candidates(name, 1, cidrs):
-        _parse_cidr(name, outer)
-        for inner, second in _candidates(name, 2, cidrs_or_ips):
-            if _contains_as(name, outer, inner):
-                found.append([first, second])
+        try:
+            for inner, second in _candidates(name, 2, cidrs_or_ips):
+                if _contains_as(name, outer, inner):
+                    found.append([first, second])
+        except BuiltinError:
+            _parse_cidr(name, outer)  # whose fault it is comes first
+            raise
     return rego_set(found)
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from cupcake.engine.builtins.values import BuiltinError, RegoObject, Value, type_name
 
-INTEGER_DIGITS_MAX = 4300
+_INT64 = (1 << 63) - 1
 
 
 def type_error(name: str, at: int, value: Value, *expected: str) -> BuiltinError:
@@ -35,12 +35,15 @@ def integer(name: str, at: int, value: Value) -> int:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise type_error(name, at, value, "number")
     if isinstance(value, Decimal):
-        if not value.is_finite() or value != value.to_integral_value():
+        exponent = value.as_tuple().exponent
+        written_with_e = isinstance(exponent, int) and exponent > 0  # `1e2` is no integer for OPA
+        if not value.is_finite() or written_with_e or value != value.to_integral_value():
             message = f"{name}: operand {at} must be integer number but got floating-point number"
             raise BuiltinError("type", message)
-        if value.adjusted() > INTEGER_DIGITS_MAX:
-            raise failed(name, "number is too large")
-        return int(value)
+        value = int(value) if value.adjusted() < 20 else _INT64 + 1
+    if not -_INT64 - 1 <= value <= _INT64:
+        message = f"{name}: operand {at} must be integer number but got floating-point number"
+        raise BuiltinError("type", message)
     return value
 
 
