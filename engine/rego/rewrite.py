@@ -334,6 +334,8 @@ class Rewriter(Locals):
             new = self.print_call(kind, scope)
         elif isinstance(kind, ast.Call):
             new = self.statement_call(kind, expr, scope)
+            if expr.negated and isinstance(new, ast.Call) and len(new.args) > len(kind.args):
+                new = self.denied_relation(new, expr.loc)
         elif isinstance(kind, ast.Assign):
             new = self.assign(kind, expr, scope)
         elif isinstance(kind, ast.Unify):
@@ -424,6 +426,16 @@ class Rewriter(Locals):
             inner = ast.Call(call.operator, call.args[:-1], kind.loc)
             return ast.Unify(call.args[-1], inner)
         return call
+
+    def denied_relation(self, call: ast.Call, loc: ast.Location) -> ast.Block:
+        """`not walk(x)`: x is evaluated before, the result that nobody asked for is bound within."""
+        held = [self.generated(a.loc) for a in call.args[:-1]]
+        self.prelude += [
+            ast.Expr(ast.Unify(h, a), loc=loc, generated=True)
+            for h, a in zip(held, call.args[:-1], strict=True)
+        ]
+        inner = ast.Call(call.operator, (*held, call.args[-1]), call.loc)
+        return ast.Block((ast.Expr(inner, loc=loc, generated=True),))
 
     def assign(self, kind: ast.Assign, expr: ast.Expr, scope: Scope) -> ast.ExprKind:
         rhs = self.side(kind.rhs, scope)

@@ -395,13 +395,15 @@ class Orderer:
                 return self.before(term, withs, loc, done)
             if isinstance(term, ast.Array):
                 return ast.Array(tuple([moved(t) for t in term.items]), term.loc)
+            if isinstance(term, ast.Ref):
+                return ast.Ref((term.terms[0], *[moved(t) for t in term.terms[1:]]), term.loc)
             return term
 
         if isinstance(kind, ast.Unify):
             return ast.Unify(moved(kind.lhs), moved(kind.rhs))
         if isinstance(kind, ast.Call):
             return ast.Call(kind.operator, tuple([moved(t) for t in kind.args]), kind.loc)
-        return kind
+        return moved(kind) if isinstance(kind, ast.Ref) else kind
 
     def before(
         self,
