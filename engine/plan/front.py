@@ -34,7 +34,8 @@ def in_order(
     body = list(enumerate(rule.body))
     reader = _Reader(is_base)
     first = next((i for i, expr in body if reader.may_fail(expr)), len(body))
-    if first == len(body) and sum(reader.risks(term) for term in _head(rule)) < 2:
+    head_risks = sum(reader.risks(term) for term in _head(rule))
+    if first == len(body) and not head_risks:
         return list(body)
     known = {
         name for node in (*bound, *(e.kind for e in rule.body[:first])) for name in _vars(node)
@@ -53,6 +54,8 @@ def in_order(
             # The operands of a lone call are asked for before it anyway.
             seen.update(reader.operands(expr.kind))
         moved += reader.checks(expr.loc, reader.needs(expr), seen)
+    if first == len(body) and head_risks == 1:
+        seen.update(ref for term in _head(rule) for ref in reader.operands(term))
     for term in _head(rule):
         moved += reader.checks(rule.loc, reader.refs(term), seen)
     return [*body[:first], *moved, *kept]

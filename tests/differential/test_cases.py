@@ -1,6 +1,6 @@
 """Differences from OPA that were found and mended: each minimal program gives what OPA gives, errors at OPA's place.
 
-A file of cases is a family. A case: `[case title]`, `[source]` (each further one is another module), if need be
+A file of cases is a family. A case: `[case title]`, `[source]` (each further one is another module, which may use those before it), if need be
 `[data]`, `[input]` (none: no input), `[path]` (else p), `[strict]`, `[v0]`; then `[value]` (nothing: undefined), `[errors]` of
 the compile as `row code`, or `[error]` of the evaluation as `code row:col`.
 """
