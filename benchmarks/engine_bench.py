@@ -121,8 +121,8 @@ def growth(scale: float) -> list[Result]:
             judge.answer("claude", event)
         gc.collect()
         before = resident_bytes()
-        for _ in range(int(100_000 * scale)):
+        for _ in range(int(1_000_000 * scale)):
             judge.answer("claude", event)
         gc.collect()
         value = (resident_bytes() - before) / 1e6
-    return [Result("RSS growth over 100,000 evaluations", value, "MB", bar="< 5 MB", met=value < 5)]
+    return [Result("RSS growth over 1,000,000 evaluations", value, "MB", bar="< 5 MB", met=value < 5)]

@@ -13,8 +13,9 @@ from typing import Any, cast
 import wasmtime
 
 from cupcake.engine.errors import EvaluationError, LoadError
+from cupcake.engine.vm.failures import abort_error, trap_error
 from cupcake.engine.vm.limits import Limits
-from cupcake.engine.vm.native import Machine, Session, abort_error, trap_error
+from cupcake.engine.vm.native import Machine, Session
 
 _PAGE = 65536
 

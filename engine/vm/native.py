@@ -13,7 +13,6 @@ import contextlib
 import ctypes as c
 import functools
 import platform
-import re
 import struct
 import threading
 from collections import deque
@@ -29,16 +28,10 @@ from wasmtime import _ffi
 from cupcake.engine.errors import EvaluationError, LoadError
 from cupcake.engine.places import place_of
 from cupcake.engine.vm import pool
+from cupcake.engine.vm.failures import PoolIsFull, abort_error, first_line, take_error, translate
 from cupcake.engine.vm.limits import STACK_BYTES, Limits, Ticker
 from cupcake.engine.vm.screen import screen
 
-_ABORT = re.compile(
-    r"(eval_(?:conflict|type|builtin|input|internal)_error|eval_limit_(?:memory|depth)): (.*)",
-    re.DOTALL,
-)
-# Planned functions in a backtrace, by the names that `wasm/split.py` gives them.
-_PLANNED = ("policy:", "plan:")
-_RUNNING = re.compile(r": +0x([0-9a-f]+) - .*!(?:policy|plan):.+$", re.MULTILINE)
 _VAL = c.sizeof(raw.wasmtime_val_raw_t)
 _EXTERN = c.sizeof(raw.wasmtime_extern_t)
 _OF = raw.wasmtime_extern_t.of.offset
@@ -88,10 +81,6 @@ class DoesNotFit(LoadError):
     """The module or its limits are larger than a slot of the pool."""
 
 
-class _PoolIsFull(Exception):
-    """Every slot of the pool is in use."""
-
-
 class Session(Protocol):
     """Who serves the host calls of one evaluation (`hostcalls.HostSession`)."""
 
@@ -134,7 +123,7 @@ class _Frame:
         c.memmove(vals, arguments, len(arguments))
         error = _call(self.context, c.addressof(func) + _OF, vals, 2, c.byref(trap))
         if error or trap.value:
-            raise _translate(error, trap.value, self.error)
+            raise translate(error, trap.value, self.error)
         return int(vals[0].i32) & 0xFFFFFFFF
 
     def text(self, address: int) -> bytes:
@@ -239,8 +228,8 @@ class Machine:
             return wasmtime.Module(self.engine, wasm)
         except wasmtime.WasmtimeError as e:
             if self.memory_bytes is not None and "pooling allocator" in str(e):
-                raise DoesNotFit(_first_line(e)) from e
-            raise LoadError(f"not a valid WebAssembly module: {_first_line(e)}") from e
+                raise DoesNotFit(first_line(e)) from e
+            raise LoadError(f"not a valid WebAssembly module: {first_line(e)}") from e
 
     def serialize(self, module: wasmtime.Module) -> bytes:
         return bytes(module.serialize())
@@ -324,7 +313,7 @@ class Machine:
                 None,
             )
             if error:
-                raise LoadError(_take_error(error))
+                raise LoadError(take_error(error))
         return _Core(namespace, compiled(), linker)
 
 
@@ -362,7 +351,7 @@ class Program:
             self._pre = core.linker.instantiate_pre(module)
         except wasmtime.WasmtimeError as e:
             raise LoadError(
-                f"the policy was compiled for another version of the runtime, compile it again ({_first_line(e)})"
+                f"the policy was compiled for another version of the runtime, compile it again ({first_line(e)})"
             ) from e
         self._at_pre, self._at_core = _address(self._pre), _address(core.module)
         self.limits = limits
@@ -376,7 +365,7 @@ class Program:
                 self._room = int(_memory_size(frame.context, frame.at_memory))
             finally:
                 self._give_back(store, frame)
-        except _PoolIsFull as e:
+        except PoolIsFull as e:
             raise DoesNotFit("every slot of the pool is in use") from e
         except EvaluationError as e:
             raise LoadError(f"the policy cannot be started: {e.message}") from e
@@ -393,7 +382,7 @@ class Program:
             )
         try:
             store, frame = self._take(session)
-        except _PoolIsFull:
+        except PoolIsFull:
             return self._outside_of_pool().run(text, entrypoint, options, session, form)
         try:
             context = frame.context
@@ -409,7 +398,7 @@ class Program:
             )
             error = _call(context, frame.at_func + _OF, frame.at_vals, _SLOTS, frame.at_trap)
             if error or frame.trap.value or frame.error is not None:
-                failure = _translate(error, frame.trap.value, frame.error)
+                failure = translate(error, frame.trap.value, frame.error)
                 if isinstance(failure, EvaluationError):
                     failure.place, failure.col = _placed(failure.place, self._source_map)
                 raise failure
@@ -448,7 +437,7 @@ class Program:
         previous = c.c_uint64()
         error = _memory_grow(frame.context, frame.at_memory, pages, c.byref(previous))
         if error:
-            _take_error(error)
+            take_error(error)
             raise EvaluationError(
                 "eval_limit_memory",
                 f"the policy and its input need more than {self.limits.memory_bytes} bytes",
@@ -463,7 +452,7 @@ class Program:
         if self._preparing.acquire(blocking=False):
             try:
                 if not self._spare:
-                    with contextlib.suppress(_PoolIsFull):
+                    with contextlib.suppress(PoolIsFull):
                         self._spare.append(self._open())
             finally:
                 self._preparing.release()
@@ -487,7 +476,7 @@ class Program:
             _set_deadline(context, self._ticks)
             error = _instantiate_pre(self._at_pre, context, frame.at_policy, frame.at_trap)
             if error or frame.trap.value:
-                raise _translate(error, frame.trap.value, frame.error)
+                raise translate(error, frame.trap.value, frame.error)
             at = frame.at_externs
             for name in _SHARED:
                 _export_get(context, frame.at_policy, name, len(name), at)
@@ -496,7 +485,7 @@ class Program:
                 context, self._at_core, frame.at_externs, len(_SHARED), frame.at_core, frame.at_trap
             )
             if error or frame.trap.value:
-                raise _translate(error, frame.trap.value, frame.error)
+                raise translate(error, frame.trap.value, frame.error)
         except BaseException:
             _store_delete(store)
             idle.append(frame)
@@ -546,81 +535,8 @@ def _address(owner: Any) -> int:
     return address
 
 
-def _take_error(error: int) -> str:
-    """Text of a wasmtime error, with its backtrace; frees it."""
-    pointer = c.cast(error, c.POINTER(raw.wasmtime_error_t))
-    return str(wasmtime.WasmtimeError._from_ptr(pointer))
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else "unknown error"
-
-
-def abort_error(text: str) -> EvaluationError:
-    """The error of an `opa_abort`: `code: message` of our runtime, or the free text of OPA's."""
-    match = _ABORT.match(text)
-    if match:
-        return EvaluationError(match[1], match[2])
-    if "conflict" in text:
-        return EvaluationError("eval_conflict_error", text)
-    return EvaluationError("eval_internal_error", text)
-
-
-_TRAPS = {
-    wasmtime.TrapCode.INTERRUPT: (
-        "eval_limit_time",
-        "the evaluation took longer than its time limit",
-    ),
-    wasmtime.TrapCode.STACK_OVERFLOW: ("eval_limit_depth", "the evaluation nests too deeply"),
-}
-
-
-def trap_error(trap: wasmtime.Trap) -> EvaluationError:
-    """The error of a trap that is not a host function's."""
-    code = trap.trap_code
-    if code in _TRAPS:
-        return EvaluationError(*_TRAPS[code])
-    name = code.name if code is not None else _first_line(trap)
-    return EvaluationError("eval_internal_error", f"the module trapped: {name}")
-
-
-def _translate(error: int | None, trap: int | None, raised: BaseException | None) -> BaseException:
-    """What went wrong in a call; frees what wasmtime handed out. An EvaluationError's place is the
-    offset in the module of what a planned function was running, as far as wasmtime knows it."""
-    found: EvaluationError | None = None
-    running = ""
-    if trap:
-        caught = wasmtime.Trap._from_ptr(c.cast(trap, c.POINTER(raw.wasm_trap_t)))
-        found = trap_error(caught)
-        running = next(
-            (str(f.module_offset) for f in caught.frames if _is_planned(f.func_name)), ""
-        )
-    if error:
-        full = _take_error(error)
-        match = _RUNNING.search(full)
-        running = str(int(match[1], 16)) if match else ""
-        text = full.strip().split("\n", 1)[0]
-        if raised is None and "maximum concurrent" in full:
-            return _PoolIsFull(text)
-        code = (
-            "eval_limit_memory" if "memory" in text and "limit" in text else "eval_internal_error"
-        )
-        found = EvaluationError(code, text)
-    result = raised or found
-    if result is None:
-        result = EvaluationError("eval_internal_error", "the module failed without a reason")
-    if isinstance(result, EvaluationError):
-        result.place = running
-    return result
-
-
 def _placed(offset: str, source_map: str) -> tuple[str, int]:
     return place_of(source_map, int(offset)) if offset and source_map else ("", 0)
-
-
-def _is_planned(name: str | None) -> bool:
-    return name is not None and name.startswith(_PLANNED)
 
 
 @functools.cache
