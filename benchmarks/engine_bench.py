@@ -125,4 +125,6 @@ def growth(scale: float) -> list[Result]:
             judge.answer("claude", event)
         gc.collect()
         value = (resident_bytes() - before) / 1e6
-    return [Result("RSS growth over 1,000,000 evaluations", value, "MB", bar="< 5 MB", met=value < 5)]
+    return [
+        Result("RSS growth over 1,000,000 evaluations", value, "MB", bar="< 5 MB", met=value < 5)
+    ]

@@ -60,7 +60,7 @@ class ForeignProgram:
             raise LoadError(f"the module cannot be started: {e.message} ({e.code})") from e
 
     def run(
-        self, text: bytes, entrypoint: int, options: int, session: Session, form: int = 0
+        self, text: bytes, entrypoint: int, options: int, session: Session | None, form: int = 0
     ) -> bytes:
         """As `native.Program.run`."""
         if len(text) > self.limits.input_bytes:

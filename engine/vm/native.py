@@ -92,7 +92,7 @@ class _Frame:
 
     __slots__ = (
         "at_core", "at_externs", "at_func", "at_memory", "at_policy", "at_trap", "at_vals", "context", "core", "error",
-        "externs", "func", "policy", "session", "trap", "vals",
+        "externs", "floor", "func", "policy", "session", "trap", "vals",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -106,6 +106,7 @@ class _Frame:
         self.at_memory = self.at_externs + _OF
         self.at_vals, self.at_trap = c.addressof(self.vals), c.addressof(self.trap)
         self.context = 0
+        self.floor = 0  # what the memory has at least
         self.session: Session | None = None
         self.error: BaseException | None = None
 
@@ -128,12 +129,17 @@ class _Frame:
 
     def text(self, address: int) -> bytes:
         """The NUL-terminated bytes at an address of linear memory."""
+        base = _memory_data(self.context, self.at_memory)
+        if 0 < address < self.floor - _CHUNK:
+            chunk = c.string_at(base + address, _CHUNK)
+            end = chunk.find(0)
+            if end >= 0:
+                return chunk[:end]
         size = _memory_size(self.context, self.at_memory)
         if not 0 < address < size:
             raise EvaluationError(
                 "eval_internal_error", "the module gave an address outside of its memory"
             )
-        base = _memory_data(self.context, self.at_memory)
         # Not an array type of the right length: ctypes remembers each length for ever.
         room, take = size - address, _CHUNK
         while True:
@@ -346,6 +352,7 @@ class Program:
         if machine.memory_bytes is not None and limits.memory_bytes > machine.memory_bytes:
             raise DoesNotFit("the memory limit is larger than a slot of the pool")
         # A slot of the pool is a limit by itself.
+        self._room = 0
         self._is_limited = limits.memory_bytes != machine.memory_bytes
         try:
             self._pre = core.linker.instantiate_pre(module)
@@ -371,9 +378,10 @@ class Program:
             raise LoadError(f"the policy cannot be started: {e.message}") from e
 
     def run(
-        self, text: bytes, entrypoint: int, options: int, session: Session, form: int = 0
+        self, text: bytes, entrypoint: int, options: int, session: Session | None, form: int = 0
     ) -> bytes:
-        """One evaluation in a Store of its own: input text (b"" = no input) -> text of the result set."""
+        """One evaluation in a Store of its own: input text (b"" = no input) -> text of the result set. `session` None: the
+        policy calls nothing of the host."""
         size = len(text)
         if size > self.limits.input_bytes:
             raise EvaluationError(
@@ -495,13 +503,17 @@ class Program:
     def _take(self, session: Session | None) -> tuple[int, _Frame]:
         """A fresh Store with both instances, never used before, now the running one of this thread."""
         machine = self._machine
-        try:
-            store, frame = self._spare.pop()
+        made = None
+        if self._spare:
+            with contextlib.suppress(IndexError):  # another thread was faster
+                made = self._spare.pop()
+        if made is None:
+            store, frame = self._open()
+        else:
+            store, frame = made
             machine.ticker.cover(self._ticks)
             _set_deadline(frame.context, self._ticks)
-        except IndexError:
-            store, frame = self._open()
-        frame.session = session
+        frame.session, frame.floor = session, self._room
         machine.frames.running.append(frame)
         return store, frame
 

@@ -127,7 +127,7 @@ class Policy:
                 entrypoint, text, options=options, effects=effects, recorder=recorder, replay=replay
             )
         )
-        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        if not isinstance(found, list) or any([not isinstance(one, dict) for one in found]):
             raise EvaluationError("eval_internal_error", "the module's answer is no result set")
         return found
 
@@ -159,14 +159,16 @@ class Policy:
             raise EngineError(
                 f"the policy has no entrypoint {entrypoint!r}; it has {', '.join(self.entrypoints) or 'none'}"
             )
-        session = HostSession(
-            self._calls,
-            bool(options & STRICT),
-            self._program.limits.seconds,
-            effects=effects,
-            recorder=recorder,
-            replay=replay,
-        )
+        session = None
+        if self._calls.by_id:
+            session = HostSession(
+                self._calls,
+                bool(options & STRICT),
+                self._program.limits.seconds,
+                effects=effects,
+                recorder=recorder,
+                replay=replay,
+            )
         return self._program.run(input, number, options, session)
 
     def evaluate_value(self, entrypoint: str, input: bytes) -> bytes:
