@@ -34,8 +34,9 @@ from cupcake.engine.rego.resolve import (
 )
 from cupcake.engine.rego.reuse import ModuleCache, ModuleResult, NoticedFunctions
 from cupcake.engine.rego.rewrite import Rewriter
-from cupcake.engine.rego.safety import Orderer, Uses, body_uses, order_rule
+from cupcake.engine.rego.safety import Orderer, order_rule
 from cupcake.engine.rego.typecheck import TypeChecker
+from cupcake.engine.rego.uses import Uses, body_uses
 
 # A module with more errors is not looked at to its end.
 _MOST_PROBLEMS: Final = 1_000

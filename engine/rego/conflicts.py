@@ -14,7 +14,7 @@ from cupcake.engine.rego.checked import Path, RuleGroup
 from cupcake.engine.rego.local_names import COMPILE_ERROR
 from cupcake.engine.rego.render import render_term
 from cupcake.engine.rego.resolve import ROOTS, ModuleNames, Problems, import_name, is_syntax_import
-from cupcake.engine.rego.rewrite import TYPE_ERROR
+from cupcake.engine.rego.rewrite_terms import TYPE_ERROR
 
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _KEYWORDS: Final = frozenset(

@@ -6,298 +6,31 @@ It must not resolve names; the order of a body that is safe as written is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.binding import relation_runs, runs, split
+from cupcake.engine.rego.outputs import IsRelation, bindable, binds, outputs, ref_outputs
 from cupcake.engine.rego.resolve import Problems
 from cupcake.engine.rego.token_reader import keyword_hint
+from cupcake.engine.rego.uses import (
+    LOCAL,
+    NO_TERMS,
+    SCALARS,
+    Uses,
+    body_uses,
+    comes_before,
+    expr_uses,
+    known_of,
+    plain_vars,
+    term_uses,
+)
 
 UNSAFE = "rego_unsafe_var_error"
-LOCAL = "__local"
 
-IsRelation = Callable[[ast.Ref], bool]
-
-_SCALARS = frozenset({ast.String, ast.Number, ast.Boolean, ast.Null})
-_LITERALS = _SCALARS | {ast.Array, ast.Object, ast.Set}
-# Statements that are no terms and that the checked form does not hold, and blocks, which bind nothing.
-NO_TERMS = (ast.Assign, ast.SomeDecl, ast.SomeIn, ast.Not, ast.Logical, ast.Block)
 _CLOSURES = (ast.ArrayComprehension, ast.SetComprehension, ast.ObjectComprehension)
-
-
-class Uses:
-    """The locals of an expression: `plain` outside closures, `closed` anywhere inside closures; each with the place
-    of what would be evaluated without it: the innermost call around it, or the statement."""
-
-    __slots__ = ("closed", "plain")
-
-    def __init__(self) -> None:
-        self.plain: dict[str, ast.Location] = {}
-        self.closed: dict[str, ast.Location] = {}
-
-
-def _known_of(uses: Uses, bound: set[str]) -> set[str]:
-    """The variables of a statement that are bound: bodies can be large, statements rarely are."""
-    return {v for names in (uses.plain, uses.closed) for v in names if v in bound}
-
-
-def _before(a: ast.Location, b: ast.Location) -> bool:
-    return (a.row, a.col) < (b.row, b.col)
-
-
-def term_uses(
-    term: ast.Term, uses: Uses, *, closed: bool = False, at: ast.Location = ast.NOWHERE
-) -> None:
-    """Collect the locals of `term` in the order in which they are written; `at` is where it is evaluated."""
-    kind = type(term)
-    if kind in _SCALARS:
-        return
-    if isinstance(term, ast.Var):
-        if term.name.startswith(LOCAL):
-            found = uses.closed if closed else uses.plain
-            loc = at if at.row else term.loc
-            known = found.get(term.name)
-            if known is None or _before(loc, known):
-                found[term.name] = loc
-    elif isinstance(term, ast.Ref):
-        for t in term.terms:
-            if type(t) is not ast.String:
-                term_uses(t, uses, closed=closed, at=at)
-    elif isinstance(term, ast.Call):
-        here = term.loc if term.loc.row else at
-        for t in term.args:
-            term_uses(t, uses, closed=closed, at=here)
-    elif isinstance(term, (ast.Array, ast.Set)):
-        for t in term.items:
-            term_uses(t, uses, closed=closed, at=at)
-    elif isinstance(term, ast.Object):
-        for k, v in term.pairs:
-            term_uses(k, uses, closed=closed, at=at)
-            term_uses(v, uses, closed=closed, at=at)
-    elif isinstance(term, ast.ObjectComprehension):
-        term_uses(term.key, uses, closed=True, at=at)
-        term_uses(term.value, uses, closed=True, at=at)
-        body_uses(term.body, uses, closed=True)
-    elif isinstance(term, (ast.ArrayComprehension, ast.SetComprehension)):
-        term_uses(term.term, uses, closed=True, at=at)
-        body_uses(term.body, uses, closed=True)
-
-
-def expr_uses(expr: ast.Expr, uses: Uses, *, closed: bool = False) -> None:
-    kind = expr.kind
-    at = expr.loc
-    if isinstance(kind, ast.Unify):
-        term_uses(kind.lhs, uses, closed=closed, at=at)
-        term_uses(kind.rhs, uses, closed=closed, at=at)
-    elif isinstance(kind, ast.Every):
-        term_uses(kind.domain, uses, closed=closed, at=kind.domain.loc)
-        body_uses(kind.body, uses, closed=True)
-    elif isinstance(kind, ast.Block):
-        for v in kind.needs:
-            term_uses(v, uses, closed=closed, at=at)
-        body_uses(kind.body, uses, closed=True)
-    elif isinstance(kind, ast.Call):
-        for t in kind.args:
-            term_uses(t, uses, closed=closed, at=at)
-    elif not isinstance(kind, NO_TERMS):
-        term_uses(kind, uses, closed=closed, at=at)
-    for w in expr.withs:
-        term_uses(w.target, uses, closed=closed, at=at)
-        term_uses(w.value, uses, closed=closed, at=at)
-
-
-def body_uses(body: ast.Body, uses: Uses, *, closed: bool = False) -> None:
-    for expr in body:
-        expr_uses(expr, uses, closed=closed)
-
-
-def plain_vars(term: ast.Term) -> dict[str, ast.Location]:
-    """The locals of `term` outside closures."""
-    uses = Uses()
-    term_uses(term, uses)
-    return uses.plain
-
-
-# -- what an expression binds --------------------------------------------------------------------
-
-
-def ref_outputs(term: ast.Term, safe: set[str], out: set[str]) -> None:
-    """Add the operand variables that refs in `term` bind; a ref binds when its head is safe."""
-    if type(term) in _SCALARS or isinstance(term, (ast.Var, *_CLOSURES)):
-        return
-    if isinstance(term, ast.Ref):
-        head = term.terms[0]
-        if isinstance(head, ast.Var):
-            if head.name.startswith(LOCAL) and head.name not in safe:
-                return
-        else:
-            # A call or literal is computed first; what its operands bind counts for the ref on it.
-            ref_outputs(head, safe, out)
-            if any(v not in safe and v not in out for v in plain_vars(head)):
-                return
-        for t in term.terms[1:]:
-            if type(t) is ast.String:
-                continue
-            if isinstance(t, ast.Ref):
-                ref_outputs(t, safe, out)
-            elif isinstance(t, ast.Call):
-                for a in t.args:
-                    ref_outputs(a, safe, out)
-            else:
-                bindable(t, out)
-                ref_outputs(t, safe, out)
-    elif isinstance(term, ast.Call):
-        for t in term.args:
-            ref_outputs(t, safe, out)
-    elif isinstance(term, (ast.Array, ast.Set)):
-        for t in term.items:
-            ref_outputs(t, safe, out)
-    elif isinstance(term, ast.Object):
-        for k, v in term.pairs:
-            ref_outputs(k, safe, out)
-            ref_outputs(v, safe, out)
-
-
-def bindable(term: ast.Term, out: set[str]) -> None:
-    """Add the variables that matching a known value against `term` binds."""
-    if isinstance(term, ast.Var):
-        if term.name.startswith(LOCAL):
-            out.add(term.name)
-    elif isinstance(term, ast.Array):
-        for t in term.items:
-            bindable(t, out)
-    elif isinstance(term, ast.Object):
-        for _, v in term.pairs:
-            bindable(v, out)
-
-
-def unify_outputs(lhs: ast.Term, rhs: ast.Term, safe: set[str]) -> None:
-    """Grow `safe` by what `lhs = rhs` binds once everything in `safe` is bound."""
-    size = -1
-    while size != len(safe):
-        size = len(safe)
-        _unify(lhs, rhs, safe)
-        if isinstance(lhs, ast.Var) or isinstance(rhs, ast.Var):
-            return
-
-
-def _unify(a: ast.Term, b: ast.Term, safe: set[str]) -> None:
-    if isinstance(a, ast.Array) and isinstance(b, ast.Array):
-        if len(a.items) == len(b.items):
-            for x, y in zip(a.items, b.items, strict=True):
-                _unify(x, y, safe)
-        return
-    if isinstance(a, ast.Object) and isinstance(b, ast.Object):
-        other = dict(b.pairs)
-        for k, x in a.pairs:
-            match = other.get(k)
-            if match is not None:
-                _unify(x, match, safe)
-        return
-    if _never_equal(a, b):
-        return
-    if _known(a, safe):
-        bindable(b, safe)
-    elif _known(b, safe):
-        bindable(a, safe)
-
-
-def _never_equal(a: ast.Term, b: ast.Term) -> bool:
-    """Literals of different kinds: what they hold is bound by nothing."""
-    return (
-        type(a) in _LITERALS
-        and type(b) in _LITERALS
-        and type(a) is not type(b)
-        and (isinstance(a, (ast.Array, ast.Object)) or isinstance(b, (ast.Array, ast.Object)))
-    )
-
-
-def _known(term: ast.Term, safe: set[str]) -> bool:
-    if isinstance(term, ast.Var):
-        return term.name in safe or not term.name.startswith(LOCAL)
-    return all(v in safe for v in plain_vars(term))
-
-
-def outputs(expr: ast.Expr, safe: set[str], is_relation: IsRelation) -> set[str]:
-    """The variables that `expr` binds when those in `safe` are bound; a negated one binds nothing."""
-    if expr.negated:
-        return set()
-    for w in expr.withs:
-        if not _known(w.value, safe) or not _known(w.target, safe):
-            return set()
-    kind = expr.kind
-    if not _operands_come_first(kind, safe):
-        return set()
-    out: set[str] = set()
-    if isinstance(kind, ast.Unify):
-        ref_outputs(kind.lhs, safe, out)
-        ref_outputs(kind.rhs, safe, out)
-        grown = safe | out
-        unify_outputs(kind.lhs, kind.rhs, grown)
-        return grown - safe
-    if isinstance(kind, ast.Every):
-        ref_outputs(kind.domain, safe, out)
-    elif isinstance(kind, ast.Call) and is_relation(kind.operator):
-        for arg in kind.args:
-            ref_outputs(arg, safe, out)
-        grown = safe | out
-        if all(_known(arg, grown) for arg in kind.args[:-1]):
-            bindable(kind.args[-1], grown)
-        return grown - safe
-    elif not isinstance(kind, NO_TERMS):
-        ref_outputs(kind, safe, out)
-    return out - safe
-
-
-def _operands_come_first(kind: ast.ExprKind, safe: set[str]) -> bool:
-    """Whether the calls that are operands can be evaluated before the statement that they are in.
-
-    In `xs[i] == 1 + i` the sum needs an `i` that only the comparison would bind."""
-    calls: list[ast.Call] = []
-    if isinstance(kind, ast.Unify):
-        _calls_in(kind.lhs, calls)
-        _calls_in(kind.rhs, calls)
-    elif isinstance(kind, ast.Every):
-        _calls_in(kind.domain, calls)
-    elif isinstance(kind, ast.Call):
-        for arg in kind.args:
-            _calls_in(arg, calls)
-    elif not isinstance(kind, NO_TERMS):
-        _calls_in(kind, calls)
-    if not calls:
-        return True
-    found = set(safe)
-    for call in calls:
-        ref_outputs(call, safe, found)
-    return all(_known(call, found) for call in calls)
-
-
-def _binds(term: ast.Term) -> bool:
-    """Whether refs in `term` bind variables once their heads are known."""
-    can: set[str] = set()
-    ref_outputs(term, set(plain_vars(term)), can)
-    return bool(can)
-
-
-def _calls_in(term: ast.Term, calls: list[ast.Call]) -> None:
-    """Add the outermost calls of `term` that are outside closures."""
-    if isinstance(term, ast.Call):
-        calls.append(term)
-    elif isinstance(term, ast.Ref):
-        for t in term.terms:
-            _calls_in(t, calls)
-    elif isinstance(term, (ast.Array, ast.Set)):
-        for t in term.items:
-            _calls_in(t, calls)
-    elif isinstance(term, ast.Object):
-        for k, v in term.pairs:
-            _calls_in(k, calls)
-            _calls_in(v, calls)
-
-
-# -- ordering ------------------------------------------------------------------------------------
 
 
 class Orderer:
@@ -346,7 +79,7 @@ class Orderer:
             if self.ready(expr, uses, own, bound):
                 del waiting[i]
                 new = [v for v in uses.plain if v not in bound]
-                if not expr.negated and not self.runs(expr, _known_of(uses, bound)):
+                if not expr.negated and not self.runs(expr, known_of(uses, bound)):
                     ordered.extend(self.settled(expr, bound))
                 else:
                     if uses.closed:
@@ -374,7 +107,7 @@ class Orderer:
             withs: list[ast.With] = []
             for w in expr.withs:
                 value = w.value
-                if _binds(value):
+                if binds(value):
                     value = self.before(value, (), expr.loc, done)
                 withs.append(ast.With(w.target, value, w.loc))
             kind = expr.kind
@@ -391,7 +124,7 @@ class Orderer:
         done: list[ast.Expr],
     ) -> ast.ExprKind:
         def moved(term: ast.Term) -> ast.Term:
-            if isinstance(term, ast.Call) and _binds(term):
+            if isinstance(term, ast.Call) and binds(term):
                 return self.before(term, withs, loc, done)
             if isinstance(term, ast.Array):
                 return ast.Array(tuple([moved(t) for t in term.items]), term.loc)
@@ -447,7 +180,7 @@ class Orderer:
             return True
         if expr.negated:
             return False
-        can = outputs(expr, _known_of(uses, bound), self.is_relation)
+        can = outputs(expr, known_of(uses, bound), self.is_relation)
         return all(v in bound or v in can for v in uses.plain)
 
     def unsafe(self, left: list[tuple[ast.Expr, Uses]], own: set[str], bound: set[str]) -> None:
@@ -463,7 +196,7 @@ class Orderer:
     def report(self, var: str, loc: ast.Location) -> None:
         """Note that `var` is unsafe; of several places the first one counts."""
         known = self.found.get(var)
-        if known is None or _before(loc, known):
+        if known is None or comes_before(loc, known):
             self.found[var] = loc
 
     def conclude(self) -> None:
@@ -504,7 +237,7 @@ class Orderer:
         return replace(expr, kind=new, withs=withs)
 
     def in_term(self, term: ast.Term, bound: set[str]) -> ast.Term:
-        if type(term) in _SCALARS or isinstance(term, ast.Var):
+        if type(term) in SCALARS or isinstance(term, ast.Var):
             return term
         if isinstance(term, ast.Ref):
             return ast.Ref(tuple([self.in_term(t, bound) for t in term.terms]), term.loc)
@@ -552,7 +285,7 @@ class Orderer:
         inside: set[str] | None = None
         for term in terms:
             can: set[str] = set()
-            if type(term) not in _SCALARS and not isinstance(term, ast.Var):
+            if type(term) not in SCALARS and not isinstance(term, ast.Var):
                 if inside is None:
                     inside = bound | set(_body_plain(body))
                 ref_outputs(term, inside, can)

@@ -13,7 +13,7 @@ from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Path, RuleGroup
 from cupcake.engine.rego.conflicts import definitions, is_whole, ref_text
 from cupcake.engine.rego.resolve import Problems, Signatures, dotted
-from cupcake.engine.rego.rewrite import TYPE_ERROR
+from cupcake.engine.rego.rewrite_terms import TYPE_ERROR
 from cupcake.engine.rego.type_rules import (
     NOTHING,
     bounded,

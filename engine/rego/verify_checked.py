@@ -11,7 +11,7 @@ from cupcake.engine.builtins.registry import REGISTRY
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.binding import LOCAL, matches, relation_runs, runs
 from cupcake.engine.rego.checked import Checked
-from cupcake.engine.rego.safety import Uses, body_uses, expr_uses, plain_vars
+from cupcake.engine.rego.uses import Uses, body_uses, expr_uses, plain_vars
 
 _ROOTS = frozenset({"data", "input"})
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import CheckedQuery
-from cupcake.engine.rego.safety import Uses, body_uses, plain_vars, term_uses
+from cupcake.engine.rego.uses import Uses, body_uses, plain_vars, term_uses
 
 #: Evaluates a query of the checked form; one dict a solution.
 Ask: TypeAlias = Callable[[CheckedQuery], list[dict[str, Any]]]
