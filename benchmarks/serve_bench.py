@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import policies
 import zmq
 from measure import Result, daemon, median, quantile
 
@@ -207,13 +208,23 @@ def agents(project: str, socket: str, event: dict[str, object], stop: Any, faile
 
 
 def reload(scale: float) -> list[Result]:
-    """Save -> first decision of the new generation, while eight agents keep asking."""
+    """Save -> first decision of the new generation, while eight agents keep asking: the demo's project, and 50 policies more."""
+    return [_reload(scale, 0), _reload(scale, 50)]
+
+
+def _reload(scale: float, further: int) -> Result:
     rounds = max(int(40 * scale), 8)
     samples: list[float] = []
     spawn = multiprocessing.get_context("spawn")
     with daemon(2) as stage:
         policy = stage.policies / "shell.rego"
         original = policy.read_text()
+        if further:
+            for name, text in policies.modules(further).items():
+                path = stage.project / ".cupcake" / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+            time.sleep(5.0)
         stop, failed = spawn.Event(), spawn.Value("i", 0)
         load = spawn.Process(
             target=agents,
@@ -235,21 +246,19 @@ def reload(scale: float) -> list[Result]:
                         if time.perf_counter() - saved > 20:
                             raise SystemExit("the edit never took effect")
                     samples.append(time.perf_counter() - saved)
-                    time.sleep(1.0)
+                    time.sleep(4.0 if further else 1.0)
         finally:
             stop.set()
             load.join(30)
     value = quantile(samples, 0.95) * 1e3
-    return [
-        Result(
-            "save -> first new decision under load, p95",
-            value,
-            "ms",
-            bar="<= 150 ms, no failed request",
-            met=value <= 150 and failed.value == 0,
-            more={"p50_ms": median(samples) * 1e3, "failed": failed.value},
-        )
-    ]
+    return Result(
+        f"save -> first new decision under load{f', {further} policies' if further else ''}, p95",
+        value,
+        "ms",
+        bar="<= 150 ms, no failed request",
+        met=value <= 150 and failed.value == 0,
+        more={"p50_ms": median(samples) * 1e3, "failed": failed.value},
+    )
 
 
 def memory(scale: float) -> list[Result]:

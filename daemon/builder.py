@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import resource
+import select
 import signal
 import sys
 import threading
@@ -28,6 +29,7 @@ from cupcake.trust.errors import TrustError
 
 _DATA_LIMIT = 4 << 30
 # The pool of the VM alone reserves 320 GB of it (engine/vm/pool.py); reserved is not used.
+_QUIET = 1.0
 _ADDRESS_LIMIT = 1 << 40
 
 
@@ -142,8 +144,15 @@ def _as_dict(d: Any) -> dict[str, Any]:
     }
 
 
+def _is_wanted() -> bool:
+    """Whether the job has come."""
+    return bool(select.select([0], [], [], 0)[0])
+
+
 def _optimise(module: ModuleType, compiled: Any, cache_dir: Path) -> None:
-    # A help, never a need: engines that find nothing compile it themselves.
+    # Beside waiting, so that no build waits for it; not at once, because where files are saved one after the other the next
+    # build comes soon and makes it useless. A help, never a need: engines that find nothing compile it themselves.
+    time.sleep(_QUIET)
     with contextlib.suppress(Exception):
         module.optimise(compiled, cache_dir)
 
@@ -177,9 +186,8 @@ def main() -> int:
     with contextlib.suppress(Exception):
         cache_dir = Path(start["cache_dir"])
         global_dir = Path(start["global_dir"]) if start.get("global_dir") else None
-        compilers, found = module.warm_up(cache_dir, start.get("root"), global_dir)
+        compilers, found = module.warm_up(cache_dir, start.get("root"), global_dir, _is_wanted)
         if found is not None:
-            # Beside waiting: a build that comes now need not wait for it.
             threading.Thread(target=_optimise, args=(module, found, cache_dir), daemon=True).start()
     os.write(1, b"\n")  # an empty line: ready
     line = sys.stdin.buffer.readline()

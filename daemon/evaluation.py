@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from cupcake.engine.compiled import CompiledProject, load_compiled
@@ -67,15 +68,19 @@ def optimise(compiled: CompiledProject, cache_dir: Path) -> None:
 
 
 def warm_up(
-    cache_dir: Path, root: str | None, global_dir: Path | None
+    cache_dir: Path, root: str | None, global_dir: Path | None, wanted: Callable[[], bool]
 ) -> tuple[Compilers, CompiledProject | None]:
     """For a builder that waits: build a small project of our own a few times. A first build in a fresh interpreter takes
     three times as long as the second: imports, tables that are made on first use, bytecode not yet specialised.
 
     Then the project that was built last, if it is not too large to be kept: the next build is likely to be one of it
-    after an edit. The answer is what makes that faster, and the project as it was found."""
+    after an edit. The answer is what makes that faster, and the project as it was found.
+    Once the process is `wanted`, it begins nothing more."""
+    compilers: Compilers = {}
     files = sorted(project_files("claude").items())
     for round_ in range(_ROUNDS):
+        if wanted():
+            return compilers, None
         sources = ProjectSources(
             "/warm-up",
             tuple(
@@ -86,8 +91,7 @@ def warm_up(
         )
         compiled = compile_project(sources)
     canary(compiled, cache_dir)
-    compilers: Compilers = {}
-    if root is None:
+    if root is None or wanted():
         return compilers, None
     sources = read_sources(root, global_dir=global_dir)
     if sum(len(file.data) for file in sources.files) > _MOST_KEPT:

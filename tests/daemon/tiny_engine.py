@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,9 @@ def canary(compiled: Compiled, cache_dir: Path) -> None:
         raise EngineError("told to fail")
 
 
-def warm_up(cache_dir: Path, root: str | None, global_dir: Path | None) -> tuple[None, None]:
+def warm_up(
+    cache_dir: Path, root: str | None, global_dir: Path | None, wanted: Callable[[], bool]
+) -> tuple[None, None]:
     """Nothing here is cold."""
     return None, None
 
