@@ -1,8 +1,8 @@
 """Every builtin against the real OPA, with generated operands: the value, undefined, or the error of each call.
 
-    python tests/builtins/against_opa.py [--opa PATH] [--calls N] [--seed N] [--only NAME] [--messages] [--allow FILE]
+    python tests/builtins/against_opa.py [--opa PATH] [--calls N] [--seed N] [--only NAME] [--messages] [--all]
 
-Calls run with strict builtin errors. Exits 1 when something differs that `DIFFERENCES.md` does not explain (`KNOWN`).
+Calls run with strict builtin errors. Exits 1 when something differs that `DIFFERENCES.md` does not explain.
 """
 
 from __future__ import annotations
@@ -187,48 +187,78 @@ def cases(name: str, count: int, choose: random.Random) -> Iterator[tuple[str, t
             return
 
 
+Terms = tuple[str, ...]
+Answer = tuple[Any, ...]
+Difference = tuple[str, Terms, Answer, Answer]
+
+# Explained in engine/builtins/DIFFERENCES.md: numbers beyond floating point or its rounding, words of other libraries.
+_EXACT = frozenset({"div", "ceil", "floor", "round", "format_int", "units.parse_bytes"})
+_BETWEEN_LETTERS = frozenset({"replace", "strings.replace_n"})
+
+
+def compare(
+    reference: Reference, name: str, calls: list[tuple[str, Terms]], *, messages: bool = False
+) -> list[Difference]:
+    """The calls of one builtin that differ: name, operands, our answer, OPA's."""
+    found: list[Difference] = []
+    for at in range(0, len(calls), BATCH):
+        batch = calls[at : at + BATCH]
+        for (_, terms), answer in zip(batch, theirs(reference, batch), strict=True):
+            if answer == TOO_SLOW:
+                continue
+            try:
+                mine = ours(name, terms)
+            except Exception as e:
+                mine = ("crash", f"{type(e).__name__}: {e}")
+            if not same(mine, answer, messages):
+                found.append((name, terms, mine, answer))
+    return found
+
+
+def explained(name: str, terms: Terms, mine: Answer, answer: Answer) -> bool:
+    """Whether the difference is one that we mean to have."""
+    if answer[1] == "internal_error":  # an answer that OPA itself cannot write
+        return True
+    values = mine[0] == answer[0] == "value"
+    if name in _EXACT:
+        return values
+    if name in _BETWEEN_LETTERS:
+        return values and "\ufffd" in str(answer[1])
+    if name == "json.match_schema" and values:  # the order of the problems is OPA's map's
+        return canonical(sorted(mine[1][1], key=str)) == canonical(sorted(answer[1][1], key=str))
+    if name == "time.add_date":
+        return "outside of valid range" in str(mine) and answer[0] == "value"
+    if name in ("yaml.marshal", "yaml.unmarshal"):
+        return values
+    return name.startswith("graphql.") and values
+
+
 def main(argv: list[str]) -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--opa", default=shutil.which("opa"))
-    options.add_argument("--calls", type=int, default=200)
+    options.add_argument("--calls", type=int, default=200, help="of each builtin")
     options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--only", default="")
-    options.add_argument("--messages", action="store_true")
-    options.add_argument("--show", type=int, default=5)
+    options.add_argument("--only", default="", help="a builtin, or a beginning with *")
+    options.add_argument("--messages", action="store_true", help="errors must have OPA's words")
+    options.add_argument("--show", type=int, default=5, help="differences of each builtin")
+    options.add_argument("--all", action="store_true", help="also what DIFFERENCES.md explains")
     chosen = options.parse_args(argv)
     if chosen.opa is None:
         print("the opa executable is not on the PATH")
         return 2
     total = wrong = 0
-    with running(Opa(chosen.opa, (1, 0))) as reference:
+    with running(Opa(chosen.opa, (1, 22))) as reference:
         for name in names(chosen.only):
-            choose = random.Random(f"{chosen.seed}:{name}")
-            calls = list(cases(name, chosen.calls, choose))
-            found = []
-            for at in range(0, len(calls), BATCH):
-                batch = calls[at : at + BATCH]
-                try:
-                    answers = theirs(reference, batch)
-                except AssertionError as e:
-                    print(f"{name}: {e}")
-                    continue
-                for (_, terms), answer in zip(batch, answers, strict=True):
-                    if answer[0] == "slow":
-                        continue
-                    total += 1
-                    try:
-                        mine = ours(name, terms)
-                    except Exception as e:
-                        mine = ("crash", f"{type(e).__name__}: {e}")
-                    if not same(mine, answer, chosen.messages):
-                        found.append((terms, mine, answer))
+            calls = list(cases(name, chosen.calls, random.Random(f"{chosen.seed}:{name}")))
+            found = compare(reference, name, calls, messages=chosen.messages)
+            if not chosen.all:
+                found = [one for one in found if not explained(*one)]
+            total += len(calls)
             wrong += len(found)
             if found:
                 print(f"== {name}: {len(found)} of {len(calls)} differ")
-                for terms, mine, answer in found[: chosen.show]:
-                    print(
-                        f"   {name}({', '.join(terms)})\n      ours   {mine}\n      theirs {answer}"
-                    )
+            for _, terms, mine, answer in found[: chosen.show]:
+                print(f"   {name}({', '.join(terms)})\n      ours   {mine}\n      theirs {answer}")
     print(f"{total} calls, {wrong} differ")
     return 1 if wrong else 0
 

@@ -133,11 +133,6 @@ def _parse_ns(layout: Value, text: Value) -> Value:
     return _parse(name, _LAYOUTS.get(wanted, wanted), string(name, 2, text))
 
 
-def _parse_rfc3339_ns(text: Value) -> Value:
-    name = "time.parse_rfc3339_ns"
-    return _parse(name, _RFC3339, string(name, 1, text))
-
-
 def _parse_duration_ns(text: Value) -> Value:
     name = "time.parse_duration_ns"
     return _parse_extended(name, string(name, 1, text))
@@ -264,7 +259,6 @@ def _diff(first: Value, second: Value) -> Value:
 GATED: tuple[tuple[str, Callable[..., Value]], ...] = (("time.now_ns", _now_ns),)
 FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (
     ("time.parse_ns", _parse_ns),
-    ("time.parse_rfc3339_ns", _parse_rfc3339_ns),
     ("time.parse_duration_ns", _parse_duration_ns),
     ("time.format", _format),
     ("time.date", _date),
