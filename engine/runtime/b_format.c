@@ -154,17 +154,19 @@ static void print_value(printer *p, b_spec *spec, rt_v v, uint32_t verb) {
 
 static bool digit(const char *at, const char *end) { return at < end && *at >= '0' && *at <= '9'; }
 
-/* A decimal number; values beyond a million are Go's "too large" and count as none. */
+/* A decimal number. Digits behind one of more than a million are Go's "too large": it is none, and the format ends here. */
 static bool read_number(const char **at, const char *end, int64_t *out) {
     bool found = false;
     int64_t value = 0;
     while (digit(*at, end)) {
+        if (value > 1000000) {
+            *at = end;
+            return false;
+        }
         value = value * 10 + (**at - '0');
-        if (value > 1000000) value = 10000000;
         found = true;
         (*at)++;
     }
-    if (value > 1000000) return false;
     *out = value;
     return found;
 }
