@@ -132,10 +132,22 @@ class TypeChecker:
         before, self.seen = (self.replaced, self.seen), {}
         for w in expr.withs:
             self.with_(w, env)
-        if expr.withs:
+        if any(map(self.replaces, expr.withs)):
             self.replaced = {**(self.replaced or {}), **self.replacements(expr.withs, env)}
         self.kind(expr, env)
         self.replaced, self.seen = before
+
+    def replaces(self, w: ast.With) -> bool:
+        """Whether a `with` may change what rules give: it replaces a rule, rules at once, or a function."""
+        terms = w.target.terms if isinstance(w.target, ast.Ref) else (w.target,)
+        if terms[0] == ast.Var("input"):
+            return False
+        path = tuple([t.value for t in terms[1:] if isinstance(t, ast.String)])
+        return (
+            terms[0] != ast.Var("data")
+            or path in self.above
+            or any(path[:at] in self.groups for at in range(len(path) + 1))
+        )
 
     def replacements(self, withs: Sequence[ast.With], env: Env) -> dict[Path, ty.Type]:
         """What rules can be when `with` replaces them: what they are, or the new value."""
@@ -345,6 +357,8 @@ class TypeChecker:
             current = ty.ANY
         else:
             current = self.term(head, env)
+            if isinstance(head, ast.Var):
+                env.setdefault(head.name, current)
         for t in term.terms[at:]:
             known = self.term(t, env)
             part = select(current, t, known)

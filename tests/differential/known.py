@@ -17,8 +17,12 @@ def reason(difference: Difference, source: Program, references: Sequence[Referen
     assert isinstance(ours, tuple) and isinstance(theirs, tuple)
     if ours[0] == theirs[0] == "refused":
         return "both refuse it; OPA stops at another error"
-    if ours[0] == "accepted" and set(difference.kind()[1:]) == {"refused", "rego_type_error"}:
-        return "a type that is not inferred"
+    if set(difference.kind()) == {"accepted", "refused", "rego_type_error"}:
+        others = [r for r in references if r.opa.version != difference.version]
+        if not others and ours[0] == "accepted":
+            return "newer OPAs refuse more: what OPA 1.7 accepts is accepted"
+        if any(not _differs(difference, source, other) for other in others):
+            return "OPAs infer more types, or fewer; another one says what we say"
     if ours[0] == "accepted" and "rego_unsafe_var_error" in difference.kind():
         return "OPA looks for variables of one closure in another"
     if ours[0] == "error" and _elsewhere(ours, source, references):
@@ -41,6 +45,11 @@ def reason(difference: Difference, source: Program, references: Sequence[Referen
     if "product(" in text and ours[0] == theirs[0] == "value":
         return "OPA 1.22 multiplies in 64-bit floating point"
     return ""
+
+
+def _differs(difference: Difference, source: Program, reference: Reference) -> bool:
+    """Whether another OPA differs from us there, too."""
+    return any(found.path == difference.path for found in compare(source, [reference]))
 
 
 def _only_strict(difference: Difference, source: Program, references: Sequence[Reference]) -> bool:
