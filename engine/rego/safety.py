@@ -62,13 +62,40 @@ class Orderer:
             own.update(uses.plain)
         own.update(bound)
         ordered: list[ast.Expr] = []
+        waiting: dict[int, tuple[ast.Expr, Uses]] = {}
+        for i, (expr, uses) in enumerate(infos):
+            if self.ready(expr, uses, own, bound):
+                self.place(expr, uses, bound, ordered)
+            else:
+                waiting[i] = (expr, uses)
+        if waiting:
+            self.reorder(waiting, own, bound, ordered)
+        return tuple(ordered)
+
+    def place(self, expr: ast.Expr, uses: Uses, bound: set[str], ordered: list[ast.Expr]) -> None:
+        """Append a statement whose turn it is."""
+        if not expr.negated and not self.runs(expr, known_of(uses, bound)):
+            ordered.extend(self.settled(expr, bound))
+            return
+        if uses.closed:
+            expr = self.closures(expr, bound)
+        ordered.append(expr)
+        bound.update(uses.plain)
+
+    def reorder(
+        self,
+        waiting: dict[int, tuple[ast.Expr, Uses]],
+        own: set[str],
+        bound: set[str],
+        ordered: list[ast.Expr],
+    ) -> None:
+        """Append what waits, in passes, each in the order as written; who waits for nothing that was bound since is
+        passed over. What is left in the end is unsafe."""
         readers: dict[str, list[int]] = {}
-        for i, (_, uses) in enumerate(infos):
+        for i, (_, uses) in waiting.items():
             for v in (*uses.plain, *uses.closed):
                 readers.setdefault(v, []).append(i)
-        # In passes over what waits, in order; who waits for nothing that was bound since is passed over.
-        now, later = list(range(len(infos))), set[int]()
-        waiting = dict(enumerate(infos))
+        now, later = list(waiting), set[int]()
         while now or later:
             if not now:
                 now, later = sorted(later), set()
@@ -76,26 +103,20 @@ class Orderer:
             if i not in waiting:
                 continue
             expr, uses = waiting[i]
-            if self.ready(expr, uses, own, bound):
-                del waiting[i]
-                new = [v for v in uses.plain if v not in bound]
-                if not expr.negated and not self.runs(expr, known_of(uses, bound)):
-                    ordered.extend(self.settled(expr, bound))
+            if not self.ready(expr, uses, own, bound):
+                continue
+            del waiting[i]
+            new = [v for v in uses.plain if v not in bound]
+            self.place(expr, uses, bound, ordered)
+            for reader in {r for v in new for r in readers[v] if r in waiting}:
+                if reader > i:
+                    heappush(now, reader)
                 else:
-                    if uses.closed:
-                        expr = self.closures(expr, bound)
-                    ordered.append(expr)
-                    bound.update(uses.plain)
-                for reader in {r for v in new for r in readers[v] if r in waiting}:
-                    if reader > i:
-                        heappush(now, reader)
-                    else:
-                        later.add(reader)
+                    later.add(reader)
         if waiting:
-            left = [waiting[i] for i in sorted(waiting)]
+            left = list(waiting.values())
             self.unsafe(left, own, bound)
             ordered.extend(expr for expr, _ in left)
-        return tuple(ordered)
 
     def binding_parts_first(self, body: ast.Body) -> ast.Body:
         """The body where what binds variables inside a `with` value (`with input as xs[_]`) or inside an operand of a
