@@ -28,6 +28,8 @@ def references() -> Iterator[list[Reference]]:
     opas = executables()
     if not opas:
         pytest.skip("no opa executable to compare with: PATH or CUPCAKE_OPAS")
+    if not opas[-1].has_templates:
+        pytest.skip("OPA 1.7 alone is not enough: what changed since is as in newer ones")
     with ExitStack() as stack:
         yield [stack.enter_context(running(opa)) for opa in opas]
 
