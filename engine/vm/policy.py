@@ -127,7 +127,7 @@ class Policy:
                 entrypoint, text, options=options, effects=effects, recorder=recorder, replay=replay
             )
         )
-        if not isinstance(found, list) or any([not isinstance(one, dict) for one in found]):
+        if not isinstance(found, list) or any(not isinstance(one, dict) for one in found):
             raise EvaluationError("eval_internal_error", "the module's answer is no result set")
         return found
 
