@@ -242,7 +242,8 @@ class _FrontEnd:
         self, query: ast.Body, names: ModuleNames, problems: Problems
     ) -> tuple[CheckedQuery, Mapping[str, str]]:
         errors = problems.serious
-        rewriter = Rewriter(names, self.signatures, problems)
+        # What v1 forbids to modules, deprecated functions and hidden documents, OPA lets queries do.
+        rewriter = Rewriter(names, self.signatures, problems, v1=False)
         rewriter.prints = self.prints
         body, variables = rewriter.query(query)
         if problems.serious == errors:

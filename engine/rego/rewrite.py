@@ -359,12 +359,16 @@ class Rewriter(TermRewriter):
         for link in reversed(chain):
             done = self.link(link, args, args_scope, computed, done)
         assert done is not None
-        for v in self.undeclared:
-            if v.name not in self.occurred and not v.name.startswith("$"):
-                self.problems.add(COMPILE_ERROR, f"declared var {v.name} unused", v.loc)
+        self.undeclared_unused()
         if self.strict:
             self.unused(rule, args_scope)
         return done
+
+    def undeclared_unused(self) -> None:
+        """Names of `some` that occur nowhere."""
+        for v in self.undeclared:
+            if v.name not in self.occurred and not v.name.startswith("$"):
+                self.problems.add(COMPILE_ERROR, f"declared var {v.name} unused", v.loc)
 
     def unused(self, rule: ast.Rule, args_scope: Scope) -> None:
         """Strict mode: arguments and assigned variables must be used."""
@@ -462,6 +466,7 @@ class Rewriter(TermRewriter):
         outside_body(body, outside)
         scope = Scope(None, declared_names(body), frozenset(outside))
         _, done = self.level((), body, scope)
+        self.undeclared_unused()
         return done, tuple((n, v) for n, v in scope.names.items())
 
 
