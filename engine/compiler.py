@@ -26,7 +26,7 @@ from cupcake.engine.rego.reuse import ModuleCache
 from cupcake.engine.wasm.assemble import assemble, document_json
 from cupcake.engine.wasm.unit import CodeCache
 
-RegoVersion: TypeAlias = Literal["v1", "v0"]
+RegoVersion: TypeAlias = Literal["v2", "v1", "v0"]
 
 # Constants of versions that are gone stay in the pools; beyond this many new ones all caches are made anew.
 _STALE_CONSTANTS: Final = 20_000
@@ -119,6 +119,8 @@ def _compile_with_opa(
     from cupcake.engine.opa_compiler import compile_with_opa
 
     _require(entrypoints)
+    if rego_version == "v2":
+        raise EngineError("OPA's command knows no rego_version v2: write `import rego.v2`")
     asset = opa.platform_asset(platform.system(), platform.machine())
     found = opa.find(os.environ, asset)
     text = document_json(document({} if data is None else data))

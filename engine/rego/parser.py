@@ -25,10 +25,13 @@ from cupcake.engine.rego.lexer import (
 from cupcake.engine.rego.rule_parser import RuleParser
 from cupcake.engine.rego.token_reader import MAX_PATH, Failure, value_name
 
-RegoVersion: TypeAlias = Literal["v1", "v0"]
+# "v2" is v1 with `import rego.v2`.
+RegoVersion: TypeAlias = Literal["v2", "v1", "v0"]
 
 MAX_SOURCE: Final = 4 * 1024 * 1024  # characters
 _MAX_ERRORS: Final = 50
+# What `import rego.v2` and `import future.keywords` make keywords, and the word whose meaning they change.
+_KEYWORDS_V2: Final = frozenset((*KEYWORDS_FUTURE, *KEYWORDS_LOGICAL, "not"))
 # A keyword with one of these after it was meant to be the name of a rule.
 _NAME_MARKS: Final = frozenset((":=", "=", "if", "contains", "("))
 _RULE_MARKS: Final = {
@@ -84,9 +87,11 @@ def _parser(text: str, file: str, rego_version: RegoVersion, max_source: int) ->
 
 class _Parser(RuleParser):
     def __init__(self, text: str, file: str, rego_version: RegoVersion) -> None:
-        keywords = KEYWORDS_V1 if rego_version == "v1" else KEYWORDS_V0
+        keywords = KEYWORDS_V0 if rego_version == "v0" else KEYWORDS_V1
         super().__init__(tokenize(text, keywords), file)
-        self._version = rego_version
+        self._version = "v0" if rego_version == "v0" else "v1"
+        if rego_version == "v2":
+            self._keywords(_KEYWORDS_V2)
         self._errors: list[Diagnostic] = []
         self._package: ast.Ref | None = None
         self._imports: list[ast.Import] = []
@@ -325,17 +330,14 @@ class _Parser(RuleParser):
         if alias_at:
             raise self.fail("`rego` imports cannot be aliased", alias_at)
         self._version = "v1"
-        if operands == ["v2"]:
-            self._keywords(frozenset((*KEYWORDS_FUTURE, *KEYWORDS_LOGICAL, "not")))
-        else:
-            self._keywords(KEYWORDS_FUTURE)
+        self._keywords(_KEYWORDS_V2 if operands == ["v2"] else KEYWORDS_FUTURE)
 
     def _import_future(self, operands: list[str], at: int, alias_at: int) -> None:
         if not operands or operands[0] != "keywords" or len(operands) > 2:
             raise self.fail("invalid import, must be `future.keywords`", at)
         if alias_at:
             raise self.fail("`future` imports cannot be aliased", alias_at)
-        words = frozenset((*KEYWORDS_FUTURE, *KEYWORDS_LOGICAL, "not"))
+        words = _KEYWORDS_V2
         if len(operands) == 2:
             if operands[1] not in words:
                 known = " ".join(sorted(words))

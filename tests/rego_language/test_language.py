@@ -118,3 +118,12 @@ def test_opa_makes_the_same(opa: str, tmp_path: Path, case: Case) -> None:
         assert answer["errors"][0]["code"] == case.wanted
     else:
         assert answer["result"][0]["expressions"][0]["value"] == case.wanted
+
+
+def test_version_two_needs_no_import() -> None:
+    module = "package a\np if not (input.a and input.b)"
+    assert query("x = data.a.p", {"a.rego": module}, input=_INPUT, rego_version="v2") == [
+        {"x": True}
+    ]
+    with pytest.raises(CompileErrors):
+        query("x = data.a.p", {"a.rego": module}, input=_INPUT)
