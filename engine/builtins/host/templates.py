@@ -21,8 +21,11 @@ def _data(value: Value) -> Data:
             return value
         case list() | RegoSet():
             return [_data(item) for item in value]
-        case dict() | RegoObject():
-            return {k if isinstance(k, str) else one_line(k): _data(v) for k, v in pairs(value)}
+        case dict():
+            return {k: _data(v) for k, v in value.items()}
+        case RegoObject():
+            key = next(k for k, _ in pairs(value) if not isinstance(k, str))
+            raise failed(_NAME, f"the key {one_line(key)} of an object is no string")
     return JsonNumber(number_text(value))
 
 
