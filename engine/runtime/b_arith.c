@@ -35,7 +35,8 @@ RT_EXPORT rt_v bi_minus(rt_v a, rt_v b) {
         return rt_num_sub(a, b);
     }
     if (left != RT_SET) return rt_type_error("minus", 1, "one of {number, set}", a);
-    B_SET("minus", 2, b);
+    if (rt_tag(b) == RT_NUMBER) return rt_type_error("minus", 2, "set", b);
+    if (rt_tag(b) != RT_SET) return rt_type_error("minus", 2, "number", b);
     rt_sorted(a);
     rt_v result = rt_set((int32_t)rt_table_len(a));
     for (RT_EACH(i, n, a)) {

@@ -64,14 +64,13 @@ RT_EXPORT rt_v bi_json_marshal_with_options(rt_v v, rt_v options) {
         bool named = rt_tag(key) == RT_STRING;
         if (named && (rt_str_is(key, "prefix") || rt_str_is(key, "indent"))) {
             if (rt_tag(value) != RT_STRING)
-                return option_error("key ", rt_str(key),
-                                    " failed cast to string: json.marshal_with_options: operand 2 must be string but got ", value);
+                return option_error("key \"", rt_str(key), "\" failed cast to string: operand 0 must be string but got ", value);
             if (rt_str_is(key, "prefix"))
                 prefix = value;
             else
                 indent = value;
         } else if (named && rt_str_is(key, "pretty")) {
-            if (rt_tag(value) != RT_BOOLEAN) return option_error("key pretty failed cast to bool", "", "", 0);
+            if (rt_tag(value) != RT_BOOLEAN) return option_error("key \"pretty\" failed cast to bool", "", "", 0);
             pretty = value;
         } else {
             rt_sb sb;

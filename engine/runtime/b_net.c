@@ -126,7 +126,7 @@ static rt_v contains(const char *name, rt_v cidr, rt_v other) {
     block outer, inner;
     B_STRING(name, 1, cidr);
     if (!read_block(cidr, &outer)) return bad_block(name, cidr);
-    B_STRING(name, 2, other);
+    B_STRING(name, 1, other); /* OPA counts both as the first */
     if (read_address(rt_str(other), rt_str(other) + rt_str_len(other), &inner))
         unmap(&inner);
     else if (!read_block(other, &inner))
@@ -142,7 +142,7 @@ RT_EXPORT rt_v bi_net_cidr_intersects(rt_v a, rt_v b) {
     block x, y;
     B_STRING(name, 1, a);
     if (!read_block(a, &x)) return bad_block(name, a);
-    B_STRING(name, 2, b);
+    B_STRING(name, 1, b);
     if (!read_block(b, &y)) return bad_block(name, b);
     return rt_bool(x.four == y.four && agree(&x, &y, x.bits < y.bits ? x.bits : y.bits));
 }

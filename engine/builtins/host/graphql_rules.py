@@ -144,7 +144,9 @@ def _document(name: str, at: int, value: Value, *, schema: bool) -> ast.Document
         case RegoObject():
             named: dict[str, Value] = {k: v for k, v in pairs(value) if isinstance(k, str)}
             return _document(name, at, named, schema=schema)
-    message = f"{name}: operand {at} must be one of {{string, object}} but got {type_name(value)}"
+    message = (
+        f"{name}: operand {at - 1} must be one of {{string, object}} but got {type_name(value)}"
+    )
     raise BuiltinError("type", message)
 
 

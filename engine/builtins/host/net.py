@@ -96,7 +96,7 @@ def _candidates(name: str, at: int, value: Value) -> Iterator[tuple[str, Value]]
         text = item[0] if isinstance(item, list) and item else item
         if not isinstance(text, str):
             if isinstance(item, list) and item:
-                raise type_error("net.cidr_contains", 1, text, "string")
+                raise type_error(name, 1, text, "string")
             raise failed(name, f"operand {at}: element must be string or non-empty array")
         yield text, index
 
