@@ -240,7 +240,7 @@ def _count_fields(nodes: Any, names: Counter[str]) -> None:
 
 
 def _shown(gate: Gate, document: Json) -> Json:
-    return document if gate.rego_version == "v1" else as_before_v1(document)
+    return as_before_v1(document) if gate.rego_version == "v0" else document
 
 
 def _judged(gate: Gate, name: str, query: Value, schema: Value) -> tuple[Json, Json]:
