@@ -30,6 +30,7 @@
 #define RT_FLAG_NEGATIVE 1
 #define RT_FLAG_SORTED 2
 #define RT_FLAG_DIGITS 4
+#define RT_FLAG_ORDERED 8
 
 /* number, kind int: i64. */
 #define RT_OFF_INT 8
@@ -55,7 +56,7 @@
 
 /* object and set: like an array, items are u32 key, u32 value (object) or u32 element (set); then u32 address of the hash
  * index (0 = none, search the items) and u32 mask. A slot of the index is u32: item number + 1, 0 = free; linear probing
- * from hash & mask. With RT_FLAG_SORTED the items are in Rego order. */
+ * from hash & mask. With RT_FLAG_ORDERED the index is one by order instead (table.c). With RT_FLAG_SORTED the items are in Rego order. */
 #define RT_OFF_INDEX 20
 #define RT_OFF_MASK 24
 #define RT_SIZE_TABLE 32

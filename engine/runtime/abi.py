@@ -22,6 +22,7 @@ NUM_TEXT: Final = 1
 FLAG_NEGATIVE: Final = 1
 FLAG_SORTED: Final = 2
 FLAG_DIGITS: Final = 4
+FLAG_ORDERED: Final = 8
 OFF_INT: Final = 8
 SIZE_INT: Final = 16
 OFF_NUM_TEXT_LEN: Final = 8

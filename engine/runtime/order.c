@@ -56,6 +56,8 @@ static int compare(rt_v a, rt_v b, int depth) {
 
 int32_t rt_compare(rt_v a, rt_v b) { return compare(a, b, 0); }
 
+int rt_compare_at(rt_v a, rt_v b, int depth) { return compare(a, b, depth); }
+
 bool rt_equal_at(rt_v a, rt_v b, int depth) {
     if (a == b) return true;
     if (!a || !b || a->tag != b->tag) return false;

@@ -32,16 +32,108 @@ rt_table *table_copy(const rt_table *t, size_t extra) {
 
 rt_v rt_table_copy(const rt_value *table, uint32_t extra) { return &table_copy(table_of(table), extra)->head; }
 
-static void index_add(rt_table *t, uint32_t hash, uint32_t entry) {
+/* ---- an index by order, for tables whose keys were made to have the same hash ----
+ *
+ * Keys that an attacker chose would make every insertion a walk over all that came before. So a table in which one is far
+ * from the place of its hash (by chance: once in 10^10) goes over to order, for good. Its index holds entry numbers in
+ * sorted runs, one for each bit of `len`, the longest first: a new entry is a run of one, and runs of equal length are
+ * merged. Finding takes a binary search in each run.
+ */
+
+#define PROBE_MAX 128
+
+static void merge_runs(rt_table *t, uint32_t start, uint32_t size) {
+    size_t stride = table_stride(t);
+    /* Not given back: comparing may sort a table that is a key, which may allocate what stays. */
+    uint32_t *left = rt_alloc_array(size, sizeof *left);
+    memcpy(left, t->index + start, size * sizeof *left);
+    uint32_t *out = t->index + start;
+    const uint32_t *right = out + size, *right_end = right + size, *left_end = left + size;
+    for (const uint32_t *a = left; a < left_end;) {
+        bool first = right == right_end || rt_compare(t->items[*a * stride], t->items[*right * stride]) < 0;
+        *out++ = first ? *a++ : *right++;
+    }
+}
+
+/* Adds entry number `entry`, the one behind those that are in the index. */
+static void ordered_add(rt_table *t, uint32_t entry) {
+    if (entry > t->mask) {
+        size_t slots = ((size_t)t->mask + 1) * 2;
+        uint32_t *index = rt_alloc_array(slots, sizeof *index);
+        memcpy(index, t->index, (size_t)entry * sizeof *index);
+        t->index = index;
+        t->mask = (uint32_t)(slots - 1);
+    }
+    t->index[entry] = entry;
+    uint32_t start = entry;
+    for (uint32_t size = 1; entry & size; size *= 2) {
+        start -= size;
+        merge_runs(t, start, size);
+    }
+}
+
+static void ordered_reindex(rt_table *t) {
+    bool sorted = (t->head.flags & RT_FLAG_SORTED) != 0;
+    for (uint32_t i = 0; i < t->len; i++) {
+        if (sorted)
+            t->index[i] = i;
+        else
+            ordered_add(t, i);
+    }
+}
+
+static void become_ordered(rt_table *t) {
+    size_t slots = 32;
+    while (slots < t->len) slots *= 2;
+    t->head.flags |= RT_FLAG_ORDERED;
+    t->index = rt_alloc_array(slots, sizeof *t->index);
+    t->mask = (uint32_t)(slots - 1);
+    ordered_reindex(t);
+}
+
+static uint32_t ordered_find(const rt_table *t, rt_v key, int depth) {
+    size_t stride = table_stride(t);
+    const uint32_t *run = t->index;
+    for (uint32_t size = (uint32_t)1 << 31; size; size >>= 1) {
+        if (!(t->len & size)) continue;
+        for (uint32_t low = 0, high = size; low < high;) {
+            uint32_t middle = low + (high - low) / 2;
+            int order = rt_compare_at(t->items[run[middle] * stride], key, depth);
+            if (order == 0) return run[middle];
+            if (order < 0)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        run += size;
+    }
+    return TABLE_NONE;
+}
+
+/* ---- the index by hashes ---- */
+
+/* False when the entry would be too far from its place. */
+static bool index_add(rt_table *t, uint32_t hash, uint32_t entry) {
     uint32_t at = hash & t->mask;
-    while (t->index[at]) at = (at + 1) & t->mask;
+    for (uint32_t steps = 0; t->index[at]; at = (at + 1) & t->mask)
+        if (RT_UNLIKELY(++steps > PROBE_MAX)) return false;
     t->index[at] = entry + 1;
+    return true;
 }
 
 void table_reindex(rt_table *t) {
+    if (RT_UNLIKELY(t->head.flags & RT_FLAG_ORDERED)) {
+        ordered_reindex(t);
+        return;
+    }
     size_t stride = table_stride(t);
     memset(t->index, 0, ((size_t)t->mask + 1) * sizeof *t->index);
-    for (uint32_t i = 0; i < t->len; i++) index_add(t, rt_hash_of(t->items[i * stride]), i);
+    for (uint32_t i = 0; i < t->len; i++) {
+        if (RT_UNLIKELY(!index_add(t, rt_hash_of(t->items[i * stride]), i))) {
+            become_ordered(t);
+            return;
+        }
+    }
 }
 
 static void index_grow(rt_table *t, size_t entries) {
@@ -62,6 +154,7 @@ uint32_t table_find_at(const rt_table *t, rt_v key, int depth) {
         }
         return TABLE_NONE;
     }
+    if (RT_UNLIKELY(t->head.flags & RT_FLAG_ORDERED)) return ordered_find(t, key, depth);
     for (uint32_t at = hash & t->mask; t->index[at]; at = (at + 1) & t->mask) {
         uint32_t i = t->index[at] - 1;
         rt_v have = t->items[i * stride];
@@ -93,9 +186,11 @@ uint32_t table_insert(rt_table *t, rt_v key, bool *added) {
     t->items[entry * stride] = key;
     if ((t->head.flags & RT_FLAG_SORTED) && entry > 0 && rt_compare(t->items[(entry - 1) * stride], key) > 0)
         t->head.flags &= (uint16_t)~RT_FLAG_SORTED;
-    if (t->index && (size_t)t->len * 2 <= (size_t)t->mask + 1)
-        index_add(t, rt_hash_of(key), entry);
-    else if (t->index || t->len > RT_TABLE_SMALL)
+    if (RT_UNLIKELY(t->head.flags & RT_FLAG_ORDERED)) {
+        ordered_add(t, entry);
+    } else if (t->index && (size_t)t->len * 2 <= (size_t)t->mask + 1) {
+        if (RT_UNLIKELY(!index_add(t, rt_hash_of(key), entry))) become_ordered(t);
+    } else if (t->index || t->len > RT_TABLE_SMALL)
         index_grow(t, t->cap > t->len ? t->cap : t->len);
     return entry;
 }

@@ -15,6 +15,7 @@ uint32_t table_find(const rt_table *t, rt_v key);
 /* The same inside a nested comparison: keys are compared from `depth` on. */
 uint32_t table_find_at(const rt_table *t, rt_v key, int depth);
 bool rt_equal_at(rt_v a, rt_v b, int depth);
+int rt_compare_at(rt_v a, rt_v b, int depth);
 /* Finds or adds the key; *added says which. The value of a new entry is not set yet. */
 uint32_t table_insert(rt_table *t, rt_v key, bool *added);
 
