@@ -60,14 +60,9 @@ RT_EXPORT rt_v bi_graph_reachable(rt_v graph, rt_v initial) {
     return reached;
 }
 
-static bool is_on(rt_v path, rt_v node) {
-    for (RT_EACH(i, n, path))
-        if (rt_equal(rt_array_at(path, i), node)) return true;
-    return false;
-}
-
-/* Follows every edge out of `node`; a neighbour that is on the path already ends it. */
-static void follow(rt_v graph, rt_v node, rt_v path, rt_v result) {
+/* Follows every edge out of `node`; a neighbour that was reached before ends the path in front of it. `reached` is
+ * shared by all branches below one start, as in OPA. */
+static void follow(rt_v graph, rt_v node, rt_v path, rt_v result, rt_v reached) {
     if (rt_array_len(path) > RT_VALUE_DEPTH_MAX) rt_abort(RT_ERR_DEPTH, "graph.reachable_paths: path is too long");
     rt_v edges = rt_object_get(graph, node);
     if (edges) path = extended(path, node);
@@ -78,10 +73,12 @@ static void follow(rt_v graph, rt_v node, rt_v path, rt_v result) {
     uint32_t n = b_items(edges);
     for (uint32_t i = 0; i < n; i++) {
         rt_v neighbour = b_item(edges, i);
-        if (is_on(path, neighbour))
+        if (rt_set_get(reached, neighbour)) {
             rt_set_put(result, path);
-        else
-            follow(graph, neighbour, path, result);
+        } else {
+            rt_set_put(reached, node);
+            follow(graph, neighbour, path, result, reached);
+        }
     }
 }
 
@@ -98,7 +95,11 @@ RT_EXPORT rt_v bi_graph_reachable_paths(rt_v graph, rt_v initial) {
         rt_array_push(path, node);
         uint32_t m = b_is_items(edges) ? b_items(edges) : 0;
         if (m == 0) rt_set_put(result, path);
-        for (uint32_t k = 0; k < m; k++) follow(graph, b_item(edges, k), path, result);
+        for (uint32_t k = 0; k < m; k++) {
+            rt_v reached = rt_set(4);
+            rt_set_put(reached, node);
+            follow(graph, b_item(edges, k), path, result, reached);
+        }
     }
     return result;
 }

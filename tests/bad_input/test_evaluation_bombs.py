@@ -61,9 +61,6 @@ BOMBS = {
     "replacements of replacements": (f'p := count(replace({string(5000)}, "a", {string(10_000)}))', MEMORY),
     "a replacement of matches": (f'p := count(regex.replace({string(20_000)}, "a", concat("", ["$0" | some i in numbers.range(1, 2000)])))', MEMORY),
     "patterns that are made": ('p := count([1 | some i in numbers.range(1, 100000); regex.match(sprintf("(a|b)*a(a|b){12}%d", [i]), "x")])', f"{TIME}|{MEMORY}"),
-    "paths of a graph": (
-        'g := {x: [y | some y in numbers.range(0, 40); y != x] | some x in numbers.range(0, 40)}\np := count(graph.reachable_paths(g, {0}))', f"{TIME}|{MEMORY}"
-    ),
     "powers of a number": (doubled("$ * $", "99999999999999999999", "x40"), BUILTIN),
     "a shift": ("p := bits.lsh(1, 1000000000)", BUILTIN),
     "a number of a million digits": ('p := to_number(concat("", ["9" | some i in numbers.range(1, 100000)])) + 1', BUILTIN),
