@@ -51,8 +51,15 @@ def reason(difference: Difference, source: Program, references: Sequence[Referen
 
 
 def _differs(difference: Difference, source: Program, reference: Reference) -> bool:
-    """Whether another OPA differs from us there, too."""
-    return any(found.path == difference.path for found in compare(source, [reference]))
+    """Whether another OPA differs from us there, too. That both refuse a program is no difference."""
+    return any(
+        found.path == difference.path and not _both_refuse(found)
+        for found in compare(source, [reference])
+    )
+
+
+def _both_refuse(difference: Difference) -> bool:
+    return difference.kind().count("refused") == 2
 
 
 def _only_strict(difference: Difference, source: Program, references: Sequence[Reference]) -> bool:
