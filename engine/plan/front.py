@@ -17,7 +17,7 @@ from cupcake.engine.plan.rule_tree import key_of
 from cupcake.engine.rego import ast
 
 # Calls that yield a value or are undefined, whatever their operands are.
-_SURE: Final = frozenset({"equal", "neq", "lt", "lte", "gt", "gte", "internal.member_2"})
+_SURE: Final = frozenset({"equal", "neq", "lt", "lte", "gt", "gte"})
 _CLOSURES: Final = (ast.ArrayComprehension, ast.SetComprehension, ast.ObjectComprehension)
 
 #: The position of an expression in the rule's body, None for one that is not in it.
@@ -197,8 +197,13 @@ def _compares_refs(kind: ast.ExprKind) -> bool:
 
 
 def _is_sure(call: ast.Call) -> bool:
-    name = ".".join(getattr(term, "name", None) or term.value for term in call.operator.terms)
-    return name in _SURE or name.startswith("is_")
+    match call.operator.terms:
+        case (ast.Var(name),):
+            return name in _SURE or name.startswith("is_")
+        case (ast.Var("internal"), ast.String("member_2")):
+            return True
+        case _:
+            return False
 
 
 def _parts(node: object) -> tuple[Any, ...]:
