@@ -53,6 +53,7 @@ GOOD = (
     "package policies.c\np[x] := 1 if some x in input.keys\np.q := 2 if input.q",
     'package policies.c\np := 1\nq := x if { x := p with input as {"a": [1, 2.50, {"b"}]} }',
     "package policies.c",
+    "package policies.e\nimport rego.v2\ndeny contains 1 if { data.lib.is_edit or data.lib.tool == input.t }",
     "# METADATA\n# scope: subpackages\n# title: one\npackage policies",
     "# METADATA\n# scope: subpackages\n# title: two\npackage policies",
     "package policies.d\ndeny contains x if { x := data.lib.is_edit with data.lib.tool as 1 }",
