@@ -73,8 +73,8 @@ def evaluate(scale: float) -> list[Result]:
             "evaluation in process, demo project, p50",
             value,
             "us",
-            bar="<= 150 us",
-            met=value <= 150,
+            bar="<= 120 us",
+            met=value <= 120,
             more={"p99_us": quantile(samples, 0.99) * 1e6},
         )
     ]
