@@ -139,7 +139,8 @@ def against_opa(scale: float) -> list[Result]:
             bundle = str(Path(name) / "bundle.tar.gz")
             build = ["-e", policies.ENTRYPOINT, "-o", bundle, str(folder)]
             ours = [sys.executable, "-m", "cupcake", "rego"]
-            built = _timed([*ours, "build", *build], rounds)
+            wasm = _timed([*ours, "build", "-t", "wasm", *build], rounds)
+            planned = _timed([*ours, "build", "-t", "plan", *build], rounds)
             checked = _timed([*ours, "check", str(folder)], rounds)
             plain = _plain(folder)
             start = _timed([*ours, "eval", "1 + 1"], 5) if count == sizes[0] else None
@@ -150,8 +151,8 @@ def against_opa(scale: float) -> list[Result]:
                         _beside("eval of 1 + 1", start, _timed([opa, "eval", "1 + 1"], 5), version)
                     )
                 for what, mine, theirs in (
-                    ("build to WASM", built, [opa, "build", "-t", "wasm", *build]),
-                    ("build to a plan", built, [opa, "build", "-t", "plan", *build]),
+                    ("build to WASM", wasm, [opa, "build", "-t", "wasm", *build]),
+                    ("build to a plan", planned, [opa, "build", "-t", "plan", *build]),
                     ("check", checked, [opa, "check", str(folder)]),
                 ):
                     other = _timed(theirs, rounds)
