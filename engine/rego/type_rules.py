@@ -173,7 +173,8 @@ def keys_of(t: ty.Type) -> ty.Type:
     """The type of the keys of a collection."""
     match t:
         case ty.ArrayOf():
-            return ty.NUMBER
+            # Of an array without known elements OPA knows nothing: it may be the empty one.
+            return ty.NUMBER if t.static or t.rest != ty.ANY else ty.ANY
         case ty.SetOf():
             return t.of
         case ty.ObjectOf():

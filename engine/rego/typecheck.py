@@ -12,6 +12,7 @@ from cupcake.engine.builtins import types as ty
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Path, RuleGroup
 from cupcake.engine.rego.conflicts import definitions, is_whole, ref_text
+from cupcake.engine.rego.reach import Reach
 from cupcake.engine.rego.resolve import Problems, Signatures, dotted
 from cupcake.engine.rego.rewrite_terms import TYPE_ERROR
 from cupcake.engine.rego.type_rules import (
@@ -59,6 +60,7 @@ class TypeChecker:
         self.replaced: dict[Path, ty.Type] | None = None
         # Types of calls and comprehensions of one statement, by id: literals in literals are looked at twice.
         self.seen: dict[int, ty.Type] = {}
+        self.reach = Reach(groups)
         self.above = {path[:size] for path in groups for size in range(1, len(path))}
         self.functions = {
             "data." + ".".join(str(p) for p in path): path
@@ -132,26 +134,17 @@ class TypeChecker:
         before, self.seen = (self.replaced, self.seen), {}
         for w in expr.withs:
             self.with_(w, env)
-        if any(map(self.replaces, expr.withs)):
+        if expr.withs:
             self.replaced = {**(self.replaced or {}), **self.replacements(expr.withs, env)}
         self.kind(expr, env)
         self.replaced, self.seen = before
 
-    def replaces(self, w: ast.With) -> bool:
-        """Whether a `with` may change what rules give: it replaces a rule, rules at once, or a function."""
-        terms = w.target.terms if isinstance(w.target, ast.Ref) else (w.target,)
-        if terms[0] == ast.Var("input"):
-            return False
-        path = tuple([t.value for t in terms[1:] if isinstance(t, ast.String)])
-        return (
-            terms[0] != ast.Var("data")
-            or path in self.above
-            or any(path[:at] in self.groups for at in range(len(path) + 1))
-        )
-
     def replacements(self, withs: Sequence[ast.With], env: Env) -> dict[Path, ty.Type]:
-        """What rules can be when `with` replaces them: what they are, or the new value."""
+        """What rules can be under `with`: anything where they depend on what is replaced; where they are replaced
+        themselves, what they are or the new value."""
         found: dict[Path, ty.Type] = {}
+        for w in withs:
+            found.update(dict.fromkeys(self.reach.of(w.target), ty.ANY))
         for w in withs:
             terms = w.target.terms if isinstance(w.target, ast.Ref) else ()
             if not terms or terms[0] != ast.Var("data"):
@@ -385,10 +378,9 @@ class TypeChecker:
             return
 
     def document(self, path: Path) -> ty.Type:
-        """The type of a document where it is read; under `with`, what depends on the replaced one may be anything."""
-        if self.replaced is None:
-            return self.group_type(path)
-        return self.replaced.get(path, ty.ANY)
+        """The type of a document where it is read, which may be under `with`."""
+        found = None if self.replaced is None else self.replaced.get(path)
+        return self.group_type(path) if found is None else found
 
     def plain(self, path: Path) -> bool:
         """Whether a group alone makes the document at its path."""
