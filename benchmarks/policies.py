@@ -145,7 +145,7 @@ def policy(number: int, edit: int = 0) -> str:
 
 def helpers(edit: int) -> str:
     """The helpers after an edit that changes what one of them does."""
-    return _HELPERS.replace('"tee"', f'"tee{edit}"')
+    return _HELPERS.replace('word != ""]', f'word != "{edit}"]')
 
 
 def modules(count: int) -> Mapping[str, str]:
