@@ -54,6 +54,8 @@ def payload(bundle: Path) -> dict[str, Any]:
 def test_opa_verifies_what_a_private_key_signed(
     rego: Run, opa: Run, tmp_path: Path, algorithm: str
 ) -> None:
+    if algorithm == "EdDSA" and "Version: 1.7" in opa("version")[1]:
+        pytest.skip("this `opa` has no EdDSA")
     private, public = write_keys(algorithm, tmp_path)
     signed = f"--signing-alg {algorithm} --signing-key {private}"
     assert rego(f"build -b notes {signed} -o {tmp_path}/b.tar.gz")[0] == 0
