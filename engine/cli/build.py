@@ -24,6 +24,7 @@ from cupcake.engine.cli.options import (
     switch,
     version_of,
 )
+from cupcake.engine.cli.schema_files import load_schemas
 from cupcake.engine.cli.verifying import verifying
 from cupcake.engine.errors import EngineError
 
@@ -114,7 +115,11 @@ def run(options: argparse.Namespace) -> int:
     loaded = load_given(options)
     version = version_of(options)
     checked = checked_policy(
-        loaded, version, strict=options.strict, allowed=allowed_builtins(options)
+        loaded,
+        version,
+        strict=options.strict,
+        allowed=allowed_builtins(options),
+        schemas=load_schemas(options.schema),
     )
     marked = _marked(checked)
     entrypoints = [known_entrypoint(checked, e) for e in options.entrypoint]

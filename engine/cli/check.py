@@ -10,7 +10,6 @@ from cupcake.engine.cli.options import (
     DONE,
     NO,
     Parser,
-    UsageError,
     Version,
     allowed_builtins,
     common,
@@ -20,6 +19,7 @@ from cupcake.engine.cli.options import (
     switch,
     version_of,
 )
+from cupcake.engine.cli.schema_files import load_schemas
 from cupcake.engine.errors import CompileErrors, Diagnostic
 
 
@@ -30,7 +30,7 @@ def add(commands: Any, help: str) -> Parser:
         parents=[common(), ignoring(), compiling()],
         help=help,
         description="Parse and compile policies and show every error, with its line and a caret.",
-        epilog="Exit codes: 0 no error, 1 errors, 2 wrong usage. --schema of `opa check` is refused.",
+        epilog="Exit codes: 0 no error, 1 errors, 2 wrong usage.",
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="policy file or folder")
     switch(parser, "-b", "--bundle", help="read each PATH as a bundle's file or folder")
@@ -50,14 +50,11 @@ def add(commands: Any, help: str) -> Parser:
         help="show at most N errors (default: all)",
     )
     parser.add_argument("-f", "--format", choices=["pretty", "json"], default="pretty")
-    parser.add_argument("-s", "--schema", help=argparse.SUPPRESS)
     return parser
 
 
 def run(options: argparse.Namespace) -> int:
     """Prints nothing when all is well."""
-    if options.schema:
-        raise UsageError("--schema: input and data are not checked against schemas")
     if options.bundle:
         loaded = load_bundles(options.paths, options.ignore)
     else:
@@ -87,6 +84,7 @@ def _errors(
             strict=options.strict,
             absent=absent_libraries(),
             allowed=allowed_builtins(options),
+            schemas=load_schemas(options.schema),
         )
     except CompileErrors as errors:
         return errors.diagnostics

@@ -29,6 +29,7 @@ from cupcake.engine.cli.options import (
     wide_limits,
 )
 from cupcake.engine.cli.results import print_outcome
+from cupcake.engine.cli.schema_files import load_schemas
 from cupcake.engine.cli.verifying import verification_of, verifying
 
 _NO_TRACE = (
@@ -42,7 +43,6 @@ _REFUSED = {
     "instrument": "--instrument counts steps of OPA's interpreter, which does not run here; --metrics gives times",
     "show_builtin_errors": "--show-builtin-errors: errors of builtins are not collected; --strict-builtin-errors ends "
     "the evaluation at the first one and names its place",
-    "schema": "--schema: input and data are not checked against schemas; see json.match_schema for a check by the policy",
 }
 
 
@@ -124,7 +124,7 @@ def _for_opas_sake(parser: Parser) -> None:
         "Taken, and without effect on the result: --target, --optimize, --entrypoint, --disable-early-exit, "
         "--disable-inlining, --shallow-inlining, --nondeterminstic-builtins, --unknowns, --coverage-runs, --var-values, "
         "--optimize-store-for-read-speed. Refused, with what to do instead: --partial, "
-        "--explain, --profile, --instrument, --schema, --format source, --show-builtin-errors.",
+        "--explain, --profile, --instrument, --format source, --show-builtin-errors.",
     )
     hidden: dict[str, Any] = {"help": argparse.SUPPRESS}
     group.add_argument("-t", "--target", choices=["rego", "wasm"], **hidden)
@@ -133,7 +133,6 @@ def _for_opas_sake(parser: Parser) -> None:
         group.add_argument(*name, action="append", **hidden)
     group.add_argument("--coverage-runs", **hidden)
     group.add_argument("--explain", choices=["off", "full", "notes", "fails", "debug"], **hidden)
-    group.add_argument("-s", "--schema", **hidden)
     for name in ("--profile-limit",), ("--profile-sort",):
         group.add_argument(*name, dest="profile", **hidden)
     for name in (
@@ -223,6 +222,7 @@ def _evaluated(
         allowed=allowed_builtins(options),
         indexed=not options.disable_indexing,
         counting=options.coverage,
+        schemas=load_schemas(options.schema),
     )
     prepared = Prepared.of(asked, wide_limits(options.timeout), timers, session)
     return prepared.evaluate(

@@ -21,6 +21,7 @@ from cupcake.engine.rego import ast
 from cupcake.engine.solutions import HIDDEN, in_order
 
 if TYPE_CHECKING:
+    from cupcake.engine.rego.schemas import Schemas
     from cupcake.engine.testing.coverage import Counters, Coverage
     from cupcake.engine.vm import Limits, Policy
 
@@ -29,7 +30,8 @@ _VALUE = "__value{}__"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A query and what it is asked of. `allowed`: the builtins that exist, None for all; `counting`: for coverage."""
+    """A query and what it is asked of. `allowed`: the builtins that exist, None for all; `counting`: for coverage;
+    `schemas` for the type checker."""
 
     text: str
     loaded: Loaded
@@ -40,6 +42,7 @@ class Asked:
     allowed: frozenset[str] | None = None
     indexed: bool = True
     counting: bool = False
+    schemas: Schemas | None = None
 
 
 class Timers:
@@ -117,6 +120,7 @@ class Prepared:
                 prints=True,
                 sources={**asked.loaded.modules, "<query>": text},
                 allowed=asked.allowed,
+                schemas=asked.schemas,
             )
         assert checked.query is not None
         query = in_order(checked.query)

@@ -127,6 +127,11 @@ def read_input(name: str | None, from_stdin: bool) -> tuple[bool, Any]:
     return True, _document(path, read_text(path))
 
 
+def read_document(path: Path) -> Any:
+    """A document, YAML by the file's ending."""
+    return _document(path, read_text(path))
+
+
 def read_text(path: Path) -> str:
     """A file as UTF-8."""
     try:

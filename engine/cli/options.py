@@ -107,6 +107,12 @@ def compiling() -> argparse.ArgumentParser:
         metavar="FILE|VERSION",
         help="refuse builtins that are not in this capabilities.json, or that OPA of this version (v1.7.0) lacks",
     )
+    parser.add_argument(
+        "-s",
+        "--schema",
+        metavar="PATH",
+        help="check types against JSON Schemas: a file is that of input, a folder's are for `schemas:` in METADATA",
+    )
     return parser
 
 

@@ -22,12 +22,14 @@ from cupcake.engine.cli.options import (
     switch,
     version_of,
 )
+from cupcake.engine.cli.schema_files import load_schemas
 from cupcake.engine.cli.verifying import verifying
 from cupcake.engine.errors import EngineError
 from cupcake.engine.plan import ir
 
 if TYPE_CHECKING:
     from cupcake.engine.rego.checked import Checked
+    from cupcake.engine.rego.schemas import Schemas
 
 
 def add(commands: Any, help: str) -> Parser:
@@ -60,7 +62,12 @@ def run(options: argparse.Namespace) -> int:
     from cupcake.engine.plan.pretty import pretty
 
     loaded = load_given(options)
-    checked = checked_policy(loaded, version_of(options), allowed=allowed_builtins(options))
+    checked = checked_policy(
+        loaded,
+        version_of(options),
+        allowed=allowed_builtins(options),
+        schemas=load_schemas(options.schema),
+    )
     policy = planned(checked, options.entrypoint)
     if options.format == "json":
         print(json.dumps(plain_form(policy), indent=2))
@@ -75,6 +82,7 @@ def checked_policy(
     *,
     strict: bool = False,
     allowed: frozenset[str] | None = None,
+    schemas: Schemas | None = None,
 ) -> Checked:
     """The policies, checked. Raises CompileErrors."""
     from cupcake.engine.builtins.libraries import absent_libraries
@@ -87,6 +95,7 @@ def checked_policy(
         strict=strict,
         sources=loaded.modules,
         allowed=allowed,
+        schemas=schemas,
     )
 
 

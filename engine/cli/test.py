@@ -32,6 +32,7 @@ from cupcake.engine.cli.options import (
     version_of,
     wide_limits,
 )
+from cupcake.engine.cli.schema_files import load_schemas
 from cupcake.engine.cli.verifying import verifying
 from cupcake.engine.errors import EngineError
 
@@ -102,7 +103,6 @@ def _for_opas_sake(parser: Parser) -> None:
     parser.add_argument("-p", "--parallel", type=int, **hidden)
     parser.add_argument("--coverage-runs", **hidden)
     parser.add_argument("--explain", choices=["fails", "full", "notes", "debug"], **hidden)
-    parser.add_argument("-s", "--schema", **hidden)
     switch(parser, "--var-values", help=argparse.SUPPRESS)
     switch(parser, "--benchmem", help=argparse.SUPPRESS)
 
@@ -131,8 +131,6 @@ def _check(options: argparse.Namespace) -> None:
             f"--explain {options.explain}: tests run as machine code, which leaves no trace; a failure shows the "
             "expression that stopped it and the values of its parts, and print(...) shows what you ask for"
         )
-    if options.schema:
-        raise UsageError("--schema: input and data are not checked against schemas")
     if options.format == "gobench" and not options.bench:
         raise UsageError("--format gobench shows benchmarks: give --bench too")
     if options.bench and (options.coverage or options.threshold is not None):
@@ -198,6 +196,7 @@ def run_once(options: argparse.Namespace) -> int:
             limits=wide_limits(options.timeout),
             allowed=allowed_builtins(options),
             core_cache=default_folder(),
+            schemas=load_schemas(options.schema),
         )
     if options.fail_on_empty and not suite.tests:
         print("no tests were run", file=sys.stderr)

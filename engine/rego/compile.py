@@ -35,6 +35,7 @@ from cupcake.engine.rego.resolve import (
 from cupcake.engine.rego.reuse import ModuleCache, ModuleResult, NoticedFunctions
 from cupcake.engine.rego.rewrite import Rewriter
 from cupcake.engine.rego.safety import Orderer, order_rule
+from cupcake.engine.rego.schemas import Documents, Schemas
 from cupcake.engine.rego.typecheck import TypeChecker
 from cupcake.engine.rego.uses import Uses, body_uses
 
@@ -62,12 +63,13 @@ def check(
     sources: Mapping[str, str] | None = None,
     prints: bool = False,
     allowed: frozenset[str] | None = None,
+    schemas: Schemas | None = None,
 ) -> Checked:
     """Check `modules` (and `query`) and bring them into the checked form.
 
     `data_paths` is the top-level tree of the base document, for conflicts between rules and data; `query_package` is a
     dotted package whose rules the query sees by their short names. Calls of builtins with a requirement in `absent` are
-    errors; with `allowed`, builtins that are not in it do not exist. With a `cache`, modules that are the
+    errors; with `allowed`, builtins that are not in it do not exist. `schemas` give types to documents. With a `cache`, modules that are the
     same objects as before are not worked on again, nor rules with all that they depend on; what is gone is forgotten.
     `prints` keeps `print(...)` as calls of the builtin `internal.print`, which `extra_builtins` must then declare.
     Raises CompileErrors with all errors in source order; they show the source lines if `sources` holds
@@ -119,10 +121,13 @@ def check(
     if dependencies is not None and not problems.serious:
         fingerprints = cache.fingerprints(groups, dependencies, front.options)
         # Types presuppose a program that is sound otherwise; errors on top of errors help nobody.
-        known = cache.known_types(fingerprints)
-        checker = TypeChecker(groups, front.signatures, written, problems, known)
+        documents = Documents(checked_modules, schemas, problems)
+        known = {} if documents.any else cache.known_types(fingerprints)
+        checker = TypeChecker(
+            groups, front.signatures, written, problems, known, documents=documents
+        )
         checker.check_all(dependencies.order)
-        if not len(problems):
+        if not len(problems) and not documents.any:
             cache.keep_types(fingerprints, checker.done)
         if checked_query is not None:
             checker.check_query(checked_query.body, query_written)

@@ -15,6 +15,7 @@ from cupcake.engine.rego.conflicts import definitions, is_whole, ref_text
 from cupcake.engine.rego.reach import Reach
 from cupcake.engine.rego.resolve import Problems, Signatures, dotted
 from cupcake.engine.rego.rewrite_terms import TYPE_ERROR
+from cupcake.engine.rego.schemas import Documents
 from cupcake.engine.rego.type_rules import (
     NOTHING,
     bounded,
@@ -47,8 +48,13 @@ class TypeChecker:
         written: Mapping[int, Mapping[str, str]],
         problems: Problems,
         known: Mapping[Path, ty.Type] | None = None,
+        *,
+        documents: Documents | None = None,
     ) -> None:
-        """`known`: groups that need no check any more, with their types."""
+        """`known`: groups that need no check any more, with their types; `documents`: those of input and data."""
+        self.documents = documents
+        # Of the rule that is looked at: an object with `input` and `data`; None where nothing is known.
+        self.around: ty.Type | None = None
         self.groups = groups
         self.signatures = signatures
         self.builtins = signatures.builtins
@@ -77,6 +83,7 @@ class TypeChecker:
 
     def check_query(self, body: ast.Body, written: Mapping[str, str]) -> None:
         self.names = written
+        self.around = None if self.documents is None else self.documents.query
         self.body(body, {})
 
     def group_type(self, path: Path) -> ty.Type:
@@ -86,13 +93,14 @@ class TypeChecker:
             return found
         self.done[path] = ty.ANY
         group = self.groups[path]
-        saved = self.names, self.replaced
+        saved = self.names, self.replaced, self.around
         self.replaced = None
         errors = len(self.problems)
         values: list[ty.Type] = []
         args: list[list[ty.Type]] = [[] for _ in range(group.arity or 0)]
         for rule in definitions(group):
             self.names = self.written.get(id(rule), {})
+            self.around = None if self.documents is None else self.documents.of(rule)
             link: ast.Rule | None = rule
             while link is not None:
                 env: Env = {}
@@ -100,7 +108,7 @@ class TypeChecker:
                 for kinds, arg in zip(args, link.head.args or (), strict=False):
                     kinds.append(self.term(arg, env))
                 link = link.else_
-        self.names, self.replaced = saved
+        self.names, self.replaced, self.around = saved
         result = union(values) if group.kind != "partial_object" else _merged(values)
         if group.kind == "function":
             result = ty.FunctionOf(tuple([union(kinds) for kinds in args]), result)
@@ -131,13 +139,30 @@ class TypeChecker:
             self.expr(expr, env)
 
     def expr(self, expr: ast.Expr, env: Env) -> None:
-        before, self.seen = (self.replaced, self.seen), {}
+        before, self.seen = (self.replaced, self.seen, self.around), {}
         for w in expr.withs:
             self.with_(w, env)
         if expr.withs:
             self.replaced = {**(self.replaced or {}), **self.replacements(expr.withs, env)}
+        if expr.withs:
+            self.around = self.without(expr.withs)
         self.kind(expr, env)
-        self.replaced, self.seen = before
+        self.replaced, self.seen, self.around = before
+
+    def without(self, withs: Sequence[ast.With]) -> ty.Type | None:
+        """The documents around, where a `with` replaces some: nothing is known of these."""
+        if not isinstance(self.around, ty.ObjectOf):
+            return None
+        targets = [w.target.terms[0] if isinstance(w.target, ast.Ref) else w.target for w in withs]
+        gone = {t.name for t in targets if isinstance(t, ast.Var)}
+        left = tuple([(name, kind) for name, kind in self.around.static if name not in gone])
+        return ty.ObjectOf(left, ty.ANY, ty.ANY)
+
+    def root(self, name: str) -> ty.Type:
+        """The type of `input` or of the base document."""
+        if isinstance(self.around, ty.ObjectOf):
+            return dict(self.around.static).get(name, ty.ANY)
+        return ty.ANY
 
     def replacements(self, withs: Sequence[ast.With], env: Env) -> dict[Path, ty.Type]:
         """What rules can be under `with`: anything where they depend on what is replaced; where they are replaced
@@ -275,6 +300,8 @@ class TypeChecker:
                 return ty.BOOLEAN
             case ast.Null():
                 return ty.NULL
+            case ast.Var("input"):
+                return self.root("input")
             case ast.Var():
                 return env.get(term.name, ty.ANY)
             case ast.Ref():
@@ -338,16 +365,20 @@ class TypeChecker:
                 if path in self.groups:
                     found = path
                     break
-            if found is None or found in self.above:
+            base = self.root("data")
+            if found is None and base is not ty.ANY and path not in self.above:
+                at, found, current = 1, (), base
+            elif found is None or found in self.above:
                 self.package_key(term, env)
                 self.operands(term, 1, env)
                 return ty.ANY
-            if self.groups[found].kind == "function":
+            elif self.groups[found].kind == "function":
                 self.undefined(term)
                 return ty.ANY
-            current = self.document(found)
+            else:
+                current = self.document(found)
         elif isinstance(head, ast.Var) and head.name == "input":
-            current = ty.ANY
+            current = self.root("input")
         else:
             current = self.term(head, env)
             if isinstance(head, ast.Var):

@@ -18,6 +18,7 @@ from cupcake.engine.prints import PRINT, printer
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Checked, CheckedQuery
 from cupcake.engine.rego.compile import check
+from cupcake.engine.rego.schemas import Schemas
 from cupcake.engine.testing.coverage import Counters, Coverage, report
 from cupcake.engine.testing.discover import TestCase, find_tests
 from cupcake.engine.testing.explain import Failure, case_names, explain, pinned
@@ -170,6 +171,7 @@ def compile_tests(
     limits: Limits | None = None,
     allowed: frozenset[str] | None = None,
     core_cache: Path | None = None,
+    schemas: Schemas | None = None,
 ) -> Suite:
     """The tests whose full name (`data.a.test_x`) has a match of `only`; `allowed` are the builtins that exist, None for
     all; `core_cache` a folder for the runtime's compiled code. Raises CompileErrors."""
@@ -182,6 +184,7 @@ def compile_tests(
         extra_builtins=[PRINT],
         prints=True,
         allowed=allowed,
+        schemas=schemas,
     )
     tests = [test for test in tests if only is None or only.search(test.full_name)]
     paths = ["/".join(t.path) for t in tests if not t.todo and not t.problem]

@@ -91,7 +91,6 @@ def test_partial_evaluation_is_refused_with_what_to_do(rego: Run) -> None:
         ("--profile 1", "--metrics"),
         ("--profile-limit 3 1", "--metrics"),
         ("--instrument 1", "--metrics"),
-        ("--schema x.json 1", "json.match_schema"),
         ("--format source 1", "partial evaluation"),
         ("--show-builtin-errors 1", "--strict-builtin-errors"),
     ],
