@@ -72,7 +72,8 @@ def faults(values: Mapping[str, object]) -> Iterator[str]:
     for schema in _items(values, "schemas"):
         assert isinstance(schema, dict)
         for path, what in schema.items():
-            if not _REF.fullmatch(str(path)):
+            alone = not {".", "["} & set(str(path))  # a name that is no document
+            if not _REF.fullmatch(str(path)) or (alone and path not in ("input", "data")):
                 yield f"invalid document reference: {path}"
             elif isinstance(what, str):
                 if not _REF.fullmatch(what) or what.split(".")[0].split("[")[0] != "schema":
