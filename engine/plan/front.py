@@ -18,7 +18,10 @@ from cupcake.engine.rego import ast
 
 # Calls that yield a value or are undefined, whatever their operands are.
 _SURE: Final = frozenset({"equal", "neq", "lt", "lte", "gt", "gte"})
+_SIMPLE: Final = frozenset({ast.Var, ast.String, ast.Number, ast.Boolean, ast.Null})
+_DATA: Final = ast.Var("data")
 _CLOSURES: Final = (ast.ArrayComprehension, ast.SetComprehension, ast.ObjectComprehension)
+_OPAQUE: Final = frozenset({*_CLOSURES, ast.Every, ast.Block, ast.TemplateString})
 
 #: The position of an expression in the rule's body, None for one that is not in it.
 Placed = tuple[int | None, ast.Expr]
@@ -34,7 +37,7 @@ def in_order(
     body = list(enumerate(rule.body))
     reader = _Reader(is_base)
     first = next((i for i, expr in body if reader.may_fail(expr)), len(body))
-    head_risks = sum(reader.risks(term) for term in _head(rule))
+    head_risks = sum(reader.risks(term) for term in _head(rule) if type(term) not in _SIMPLE)
     if first == len(body) and not head_risks:
         return list(body)
     known = {
@@ -107,7 +110,18 @@ class _Reader:
         return 1 if isinstance(node, _CLOSURES) else sum(map(self.risks, _parts(node)))
 
     def may_fail(self, expr: ast.Expr) -> bool:
-        return bool(expr.withs) or self.risks(expr.kind) > 0
+        return bool(expr.withs) or self._fails(expr.kind)
+
+    def _fails(self, node: object) -> bool:
+        """Whether there is a risk; `risks` counts them, which takes longer."""
+        kind = type(node)
+        if kind in _SIMPLE:
+            return False
+        if isinstance(node, ast.Call) and not _is_sure(node):
+            return True
+        if isinstance(node, ast.Ref) and node.terms[0] == _DATA and not self.is_base(node):
+            return True
+        return kind in _OPAQUE or any(map(self._fails, _parts(node)))
 
     def needs(self, expr: ast.Expr) -> Iterator[ast.Ref]:
         """References to documents that an expression only holds for when they are defined."""
