@@ -7,7 +7,7 @@ changes. This file only reads the checked AST.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -19,9 +19,12 @@ from cupcake.engine.rego import ast
 # Calls that yield a value or are undefined, whatever their operands are.
 _SURE: Final = frozenset({"equal", "neq", "lt", "lte", "gt", "gte"})
 _SIMPLE: Final = frozenset({ast.Var, ast.String, ast.Number, ast.Boolean, ast.Null})
-_DATA: Final = ast.Var("data")
-_CLOSURES: Final = (ast.ArrayComprehension, ast.SetComprehension, ast.ObjectComprehension)
-_OPAQUE: Final = frozenset({*_CLOSURES, ast.Every, ast.Block, ast.TemplateString})
+_OPAQUE: Final = frozenset(
+    {
+        *(ast.ArrayComprehension, ast.SetComprehension, ast.ObjectComprehension),
+        *(ast.Every, ast.Block, ast.TemplateString),
+    }
+)
 
 #: The position of an expression in the rule's body, None for one that is not in it.
 Placed = tuple[int | None, ast.Expr]
@@ -98,16 +101,16 @@ class _Reader:
 
     def risks(self, node: object) -> int:
         """How many parts of a node may fail: calls, closures, documents that rules make."""
-        match node:
-            case ast.Call(args=args) if _is_sure(node):
-                return sum(map(self.risks, args))
-            case ast.Call(_, args):
-                return 1 + sum(map(self.risks, args))
-            case ast.Ref((ast.Var("data"), *rest)) if not self.is_base(node):
-                return 1 + sum(map(self.risks, rest))
-            case ast.Every() | ast.Block() | ast.TemplateString():
-                return 1
-        return 1 if isinstance(node, _CLOSURES) else sum(map(self.risks, _parts(node)))
+        if type(node) in _SIMPLE:
+            return 0
+        if type(node) in _OPAQUE:
+            return 1
+        own = 0
+        if isinstance(node, ast.Call):
+            own = not _is_sure(node)
+        elif isinstance(node, ast.Ref):
+            own = _root(node) == "data" and not self.is_base(node)
+        return own + sum(map(self.risks, _parts(node)))
 
     def may_fail(self, expr: ast.Expr) -> bool:
         return bool(expr.withs) or self._fails(expr.kind)
@@ -119,7 +122,7 @@ class _Reader:
             return False
         if isinstance(node, ast.Call) and not _is_sure(node):
             return True
-        if isinstance(node, ast.Ref) and node.terms[0] == _DATA and not self.is_base(node):
+        if isinstance(node, ast.Ref) and _root(node) == "data" and not self.is_base(node):
             return True
         return kind in _OPAQUE or any(map(self._fails, _parts(node)))
 
@@ -131,12 +134,14 @@ class _Reader:
             )
 
     def refs(self, node: object) -> Iterator[ast.Ref]:
-        if isinstance(node, ast.Ref) and node.terms[0] in (ast.Var("input"), ast.Var("data")):
+        if type(node) in _SIMPLE:
+            return
+        if isinstance(node, ast.Ref) and _root(node) in {"input", "data"}:
             if len(node.terms) > 1 and all(key_of(t) is not None for t in node.terms[1:]):
                 if self.is_base(node):
                     yield node
                 return
-        elif isinstance(node, (*_CLOSURES, ast.Every, ast.Block, ast.TemplateString)):
+        elif type(node) in _OPAQUE:
             return
         for part in _parts(node):
             yield from self.refs(part)
@@ -220,20 +225,26 @@ def _is_sure(call: ast.Call) -> bool:
             return False
 
 
+def _root(ref: ast.Ref) -> str:
+    """The name that a reference begins with."""
+    head = ref.terms[0]
+    return head.name if isinstance(head, ast.Var) else ""
+
+
 def _parts(node: object) -> tuple[Any, ...]:
-    match node:
-        case ast.Unify(lhs, rhs):
-            return (lhs, rhs)
-        case ast.Ref(terms):
-            return terms[1:] if isinstance(terms[0], ast.Var) else terms
-        case ast.Call(_, args):
-            return args
-        case ast.Array(items) | ast.Set(items):
-            return items
-        case ast.Object(pairs):
-            return tuple(term for pair in pairs for term in pair)
-        case _:
-            return ()
+    of = _PARTS.get(type(node))
+    return () if of is None else of(node)
+
+
+# By type: a `match` of classes takes several times as long, and this runs for every term of every rule.
+_PARTS: Final[Mapping[type, Callable[[Any], tuple[Any, ...]]]] = {
+    ast.Unify: lambda node: (node.lhs, node.rhs),
+    ast.Ref: lambda node: node.terms[1:] if type(node.terms[0]) is ast.Var else node.terms,
+    ast.Call: lambda node: node.args,
+    ast.Array: lambda node: node.items,
+    ast.Set: lambda node: node.items,
+    ast.Object: lambda node: tuple(term for pair in node.pairs for term in pair),
+}
 
 
 def _vars(node: object) -> Iterator[str]:
