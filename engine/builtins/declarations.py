@@ -171,8 +171,8 @@ hex.encode  runtime  string -> string
 hex.decode  runtime  string -> string
 urlquery.encode  runtime  string -> string
 urlquery.decode  runtime  string -> string
-urlquery.encode_object  host  object[string: string | array[string] | set[string]] -> string
-urlquery.decode_object  host  string -> object[string: array[string]]
+urlquery.encode_object  runtime  object[string: string | array[string] | set[string]] -> string
+urlquery.decode_object  runtime  string -> object[string: array[string]]
 uri.parse  host  string -> object[string: string]
 uri.is_valid  host  string -> boolean
 """
@@ -281,7 +281,7 @@ net.cidr_overlap  runtime  string, string -> boolean  deprecated
 
 IDENTIFIERS = """
 uuid.rfc4122  host  string -> string  nondeterministic
-uuid.parse  host  string -> object[string: any]
+uuid.parse  runtime  string -> object[string: any]
 semver.compare  runtime  string, string -> number
 semver.is_valid  runtime  any -> boolean
 units.parse  host  string -> number

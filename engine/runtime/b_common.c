@@ -48,7 +48,13 @@ void b_sb_quoted(rt_sb *sb, const char *bytes, size_t len) {
     const char *end = bytes + len;
     rt_sb_byte(sb, '"');
     while (at < end) {
+        const char *from = at;
         uint32_t rune = rt_utf8_next(&at, end);
+        if (rune == 0xFFFD && at - from == 1) { /* part of a letter, cut off */
+            rt_sb_text(sb, "\\x");
+            hex_digits(sb, (unsigned char)*from, 2);
+            continue;
+        }
         static const char named[] = "\a\b\f\n\r\t\v";
         static const char letters[] = "abfnrtv";
         if (rune == '"' || rune == '\\') {

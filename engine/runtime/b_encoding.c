@@ -1,4 +1,4 @@
-/* JSON, base64, hex and URL query texts. */
+/* JSON, base64 and hex texts. */
 #include "b_common.h"
 
 RT_EXPORT rt_v bi_json_marshal(rt_v v) {
@@ -285,48 +285,4 @@ RT_EXPORT rt_v bi_hex_decode(rt_v s) {
     }
     if (len % 2) return rt_builtin_error("hex.decode", "encoding/hex: odd length hex string");
     return rt_string_repair(out, len / 2);
-}
-
-RT_EXPORT rt_v bi_urlquery_encode(rt_v s) {
-    B_STRING("urlquery.encode", 1, s);
-    rt_sb sb;
-    rt_sb_init(&sb, rt_str_len(s) + 16);
-    for (size_t i = 0; i < rt_str_len(s); i++) {
-        char c = rt_str(s)[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-                     c == '.' || c == '~';
-        if (plain) {
-            rt_sb_byte(&sb, c);
-        } else if (c == ' ') {
-            rt_sb_byte(&sb, '+');
-        } else {
-            rt_sb_byte(&sb, '%');
-            rt_sb_byte(&sb, "0123456789ABCDEF"[(unsigned char)c >> 4]);
-            rt_sb_byte(&sb, "0123456789ABCDEF"[c & 15]);
-        }
-    }
-    return rt_sb_string(&sb);
-}
-
-RT_EXPORT rt_v bi_urlquery_decode(rt_v s) {
-    B_STRING("urlquery.decode", 1, s);
-    size_t len = rt_str_len(s), made = 0;
-    const char *text = rt_str(s);
-    char *out = rt_alloc(len + 1);
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] != '%') {
-            out[made++] = text[i] == '+' ? ' ' : text[i];
-            continue;
-        }
-        if (len - i < 3 || hex_value(text[i + 1]) < 0 || hex_value(text[i + 2]) < 0) {
-            rt_sb sb;
-            rt_sb_init(&sb, 48);
-            rt_sb_text(&sb, "invalid URL escape ");
-            b_sb_quoted(&sb, text + i, len - i < 3 ? len - i : 3);
-            return rt_builtin_error_value("urlquery.decode", rt_sb_string(&sb));
-        }
-        out[made++] = (char)(hex_value(text[i + 1]) << 4 | hex_value(text[i + 2]));
-        i += 2;
-    }
-    return rt_string_repair(out, made);
 }

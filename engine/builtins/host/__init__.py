@@ -13,7 +13,6 @@ from typing import Any
 from cupcake.engine.builtins.gate import Gated
 from cupcake.engine.builtins.host import (
     aws,
-    documents,
     identifiers,
     lazy,
     net,
@@ -28,7 +27,6 @@ from cupcake.engine.builtins.registry import REGISTRY
 
 _FAMILIES = (
     aws,
-    documents,
     identifiers,
     net,
     regex,

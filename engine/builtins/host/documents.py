@@ -1,24 +1,12 @@
-"""Values as JSON text, URL queries."""
+"""Values as JSON text, for builtins that write or quote it."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
-from urllib.parse import quote_plus, unquote_to_bytes
 
-from cupcake.engine.builtins.host.operands import failed, mapping, string
-from cupcake.engine.builtins.values import (
-    BuiltinError,
-    RegoObject,
-    RegoSet,
-    Value,
-    pairs,
-    rego_object,
-)
-
-# ---- JSON ----
+from cupcake.engine.builtins.values import RegoObject, RegoSet, Value, pairs
 
 
 def _go_string(text: str) -> str:
@@ -81,46 +69,3 @@ def spaced_line(value: Value) -> str:
     return "".join(
         part + " " if part in (",", ":") else part for part in _json_parts(value, "", None)
     )
-
-
-# ---- URL queries ----
-
-
-def _encode_object(value: Value) -> Value:
-    name = "urlquery.encode_object"
-    message = f"{name}: operand 1 values must be string, array[string], or set[string]"
-    rows: list[tuple[str, str]] = []
-    for key, item in pairs(mapping(name, 1, value)):
-        items = [item] if isinstance(item, str) else item
-        if not isinstance(items, list | RegoSet):
-            raise BuiltinError("type", message)
-        for one in items:
-            if not isinstance(one, str):
-                raise BuiltinError("type", message)
-            rows.append((key if isinstance(key, str) else one_line(key), one))
-    return "&".join(f"{quote_plus(k, safe='')}={quote_plus(v, safe='')}" for k, v in rows)
-
-
-def _unescape(name: str, text: str) -> str:
-    bad = re.search(r"%(?![0-9a-fA-F]{2}).{0,2}", text)
-    if bad:
-        raise failed(name, f'invalid URL escape "{bad.group()}"')
-    return unquote_to_bytes(text.replace("+", " ")).decode("utf-8", "replace")
-
-
-def _decode_object(query: Value) -> Value:
-    name = "urlquery.decode_object"
-    found: dict[str, list[Value]] = {}
-    for part in string(name, 1, query).split("&"):
-        if ";" in part:
-            raise failed(name, "invalid semicolon separator in query")
-        if part:
-            key, _, value = part.partition("=")
-            found.setdefault(_unescape(name, key), []).append(_unescape(name, value))
-    return rego_object(list(found.items()))
-
-
-FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (
-    ("urlquery.encode_object", _encode_object),
-    ("urlquery.decode_object", _decode_object),
-)

@@ -9,59 +9,13 @@ from decimal import Decimal
 from fractions import Fraction
 
 from cupcake.engine.builtins.gate import Gate
-from cupcake.engine.builtins.host.operands import failed, integer, string, undefined
+from cupcake.engine.builtins.host.operands import failed, integer, string
 from cupcake.engine.builtins.values import Value
-
-# ---- UUID ----
-
-_UUID_EPOCH_NS = 122_192_928_000_000_000  # 100 ns steps from 1582-10-15 to 1970-01-01
-_UUID_FORM = re.compile(
-    r"(?:urn:uuid:)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-    r"|\{[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}|[0-9a-f]{32}",
-    re.IGNORECASE,
-)
-_DOMAINS = ("Person", "Group", "Org")
 
 
 def _uuid_new(gate: Gate, key: Value) -> Value:
     string("uuid.rfc4122", 1, key)
     return str(uuid.UUID(int=gate.random.getrandbits(128), version=4))
-
-
-def _uuid_parse(text: Value) -> Value:
-    name = "uuid.parse"
-    found = string(name, 1, text)
-    if not _UUID_FORM.fullmatch(found):
-        raise undefined(name)
-    digits = re.sub(r"urn:uuid:|[{}-]", "", found, flags=re.IGNORECASE)
-    parsed = uuid.UUID(hex=digits)
-    raw = parsed.bytes
-    version = raw[6] >> 4
-    result: dict[str, Value] = {"version": version, "variant": _variant(raw[8])}
-    if version in (1, 2):
-        # OPA reads the whole time field also where version 2 keeps an id in it.
-        nanoseconds = (parsed.time - _UUID_EPOCH_NS) * 100
-        result["time"] = (nanoseconds + (1 << 63)) % (1 << 64) - (1 << 63)  # as 64 bits hold it
-        result["nodeid"] = "-".join(f"{byte:02x}" for byte in raw[10:])
-        result["macvariables"] = _mac_variables(raw[10])
-        result["clocksequence"] = int.from_bytes(raw[8:10]) & 0x3FFF
-    if version == 2:
-        result["id"] = int.from_bytes(raw[:4])
-        result["domain"] = _DOMAINS[raw[9]] if raw[9] < len(_DOMAINS) else f"Domain{raw[9]}"
-    return result
-
-
-def _variant(byte: int) -> str:
-    if byte & 0xC0 == 0x80:
-        return "RFC4122"
-    if byte & 0xE0 == 0xC0:
-        return "Microsoft"
-    return "Future" if byte & 0xE0 == 0xE0 else "Reserved"
-
-
-def _mac_variables(byte: int) -> str:
-    scope = "local" if byte & 2 else "global"
-    return f"{scope}:{'multicast' if byte & 1 else 'unicast'}"
 
 
 # ---- units ----
@@ -149,10 +103,7 @@ def _runtime(gate: Gate) -> Value:
     return shown
 
 
-FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (
-    ("uuid.parse", _uuid_parse),
-    ("units.parse", _units_parse),
-)
+FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (("units.parse", _units_parse),)
 
 GATED: tuple[tuple[str, Callable[..., Value]], ...] = (
     ("uuid.rfc4122", _uuid_new),

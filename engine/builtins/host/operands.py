@@ -20,11 +20,6 @@ def failed(name: str, message: str) -> BuiltinError:
     return BuiltinError("builtin", f"{name}: {message}")
 
 
-def undefined(name: str) -> BuiltinError:
-    """No result, and no error."""
-    return BuiltinError("undefined", f"{name}: no result")
-
-
 def string(name: str, at: int, value: Value) -> str:
     if not isinstance(value, str):
         raise type_error(name, at, value, "string")
