@@ -128,6 +128,8 @@ class _Reader:
 
     def needs(self, expr: ast.Expr) -> Iterator[ast.Ref]:
         """References to documents that an expression only holds for when they are defined."""
+        for each in expr.withs:
+            yield from self.refs(each.value)
         if not expr.negated and not expr.withs and not _compares_refs(expr.kind):
             yield from self.refs(
                 expr.kind.domain if isinstance(expr.kind, ast.Every) else expr.kind
