@@ -209,11 +209,13 @@ class TermRewriter(Locals):
     def call(self, term: ast.Call, scope: Scope, loc: ast.Location | None = None) -> ast.Call:
         operator = self.operator(term.operator, scope)
         args = tuple([self.term(t, scope) for t in term.args])
-        self.callable(operator, loc or (term.loc if term.loc.row else operator.loc))
+        bare = not args and len(term.operator.terms) == 1
+        self.callable(operator, loc or (term.loc if term.loc.row else operator.loc), bare=bare)
         return ast.Call(operator, args, term.loc)
 
-    def callable(self, operator: ast.Ref, loc: ast.Location) -> None:
-        """Report a call of what is no function, is hidden by a local, or is deprecated."""
+    def callable(self, operator: ast.Ref, loc: ast.Location, *, bare: bool = False) -> None:
+        """Report a call of what is no function, is hidden by a local, or is deprecated. A `bare` one, without arguments, may
+        be of a rule without any, written `f() = ...`: whether that goes is a question of its type."""
         name = dotted(operator)
         head, *rest = operator.terms
         if not isinstance(head, ast.Var) or not all(isinstance(t, ast.String) for t in rest):
@@ -222,7 +224,7 @@ class TermRewriter(Locals):
             hint = f"a local variable hides the function; rename the variable {name.split('.')[0]}"
             self.problems.add(TYPE_ERROR, f"undefined function {name}", loc, hint)
         elif name.startswith("data."):
-            if name not in self.signatures.functions:
+            if name not in self.signatures.functions and not bare:
                 self.problems.add(TYPE_ERROR, f"undefined function {name}", loc)
         else:
             builtin = self.signatures.builtins.get(name)

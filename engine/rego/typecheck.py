@@ -446,6 +446,8 @@ class TypeChecker:
             return function.result or ty.ANY
         builtin = self.builtins.get(name)
         if builtin is None:
+            if name.startswith("data."):
+                self.called_rule(call.operator, loc)
             return ty.ANY
         if name in _COMPARISONS and len(have) == 2:
             # As a statement it is a unification; as a value (`x := 1 == "a"`) it is just false.
@@ -460,6 +462,13 @@ class TypeChecker:
         wanted = ty.FunctionOf(builtin.args, builtin.result)
         fits = self.operands_fit(call, have, wanted, env, nested=nested, loc=loc)
         return builtin.result if fits else ty.ANY
+
+    def called_rule(self, operator: ast.Ref, loc: ast.Location) -> None:
+        """A rule may be called without arguments where nothing is known of its type: OPA takes that for a function."""
+        path = tuple(t.value for t in operator.terms[1:] if isinstance(t, ast.String))
+        group = self.groups.get(path)
+        if group is None or group.kind != "complete" or self.document(path) != ty.ANY:
+            self.problems.add(TYPE_ERROR, f"undefined function {dotted(operator)}", loc)
 
     def operands_fit(
         self,

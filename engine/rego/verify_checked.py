@@ -26,7 +26,9 @@ def verify(checked: Checked, extra_builtins: Collection[str] = ()) -> None:
     `extra_builtins` are names that `check` was given beyond the registry.
     """
     functions: set[tuple[object, ...]] = {
-        ("data", *path) for path, group in checked.rules.items() if group.kind == "function"
+        ("data", *path)
+        for path, group in checked.rules.items()
+        if group.kind in ("function", "complete")
     }
     verifier = _Verifier(functions, extra_builtins)
     for path, group in checked.rules.items():
