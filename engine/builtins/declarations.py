@@ -284,7 +284,7 @@ uuid.rfc4122  host  string -> string  nondeterministic
 uuid.parse  runtime  string -> object[string: any]
 semver.compare  runtime  string, string -> number
 semver.is_valid  runtime  any -> boolean
-units.parse  host  string -> number
+units.parse  runtime  string -> number
 units.parse_bytes  runtime  string -> number
 """
 

@@ -27,7 +27,6 @@ from cupcake.engine.builtins.registry import REGISTRY
 
 _FAMILIES = (
     aws,
-    identifiers,
     net,
     regex,
     templates,
