@@ -103,4 +103,4 @@ def archive(files: Mapping[str, bytes]) -> bytes:
 
 
 def _number(rego_version: str) -> int:
-    return 0 if rego_version == "v0" else 1
+    return int(rego_version.removeprefix("v"))

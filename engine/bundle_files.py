@@ -221,8 +221,8 @@ def manifest_of(files: Mapping[str, bytes], name: str) -> Manifest:
     if not isinstance(versions, dict):
         raise wrong("file_rego_versions must be an object")
     for version in (stated.get("rego_version"), *versions.values()):
-        if version is not None and (version not in (0, 1) or isinstance(version, bool)):
-            raise wrong(f"a Rego version is {version}, not 0 or 1")
+        if version is not None and (version not in (0, 1, 2) or isinstance(version, bool)):
+            raise wrong(f"a Rego version is {version}, not 0, 1 or 2")
     return Manifest(
         roots,
         revision,

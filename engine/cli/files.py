@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import math
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ class Loaded:
 
     modules: dict[str, str] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, Literal["v0", "v1"]] = field(default_factory=dict)
+    versions: dict[str, Literal["v0", "v1", "v2"]] = field(default_factory=dict)
     manifests: list[dict[str, Any]] = field(default_factory=list)
     documents: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     signatures: dict[str, Any] = field(default_factory=dict)
@@ -324,11 +325,30 @@ def _signatures(loaded: Loaded, text: str, name: str) -> None:
 
 
 def _versions(loaded: Loaded, manifest: Manifest, inside: Mapping[str, str]) -> None:
-    """Notes the versions that a manifest gives: `rego_version`, and `file_rego_versions` by path or pattern."""
+    """Notes the versions that a manifest gives: `rego_version`, and `file_rego_versions` by path or pattern, of which
+    the first in the order of their text counts."""
+    names: tuple[Literal["v0"], Literal["v1"], Literal["v2"]] = ("v0", "v1", "v2")
+    patterns = [
+        (one, version)
+        for pattern, version in sorted(manifest.file_rego_versions.items())
+        for one in _alternatives(pattern)
+    ]
     for module, path in inside.items():
         version = manifest.rego_version
-        for pattern, own in manifest.file_rego_versions.items():
-            if fnmatch.fnmatchcase(path, pattern.lstrip("/")):
+        for pattern, own in patterns:
+            if fnmatch.fnmatchcase(f"/{path}", pattern) or fnmatch.fnmatchcase(path, pattern):
                 version = own
+                break
         if version is not None:
-            loaded.versions[module] = "v1" if version else "v0"
+            loaded.versions[module] = names[version]
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """The patterns that `a{b,c}d` stands for."""
+    found = re.search(r"\{([^{}]*)\}", pattern)
+    if found is None:
+        return [pattern]
+    before, after = pattern[: found.start()], pattern[found.end() :]
+    return [
+        whole for part in found[1].split(",") for whole in _alternatives(f"{before}{part}{after}")
+    ]

@@ -146,7 +146,7 @@ def _needed(modules: Sequence[ast.Module]) -> dict[str, Any]:
             for b in listed
             if b["name"] in names
         ],
-        "features": ["rego_v1"] if "v1" in versions else [],
+        "features": [f"rego_{version}" for version in ("v1", "v2") if version in versions],
     }
 
 

@@ -25,11 +25,12 @@ from cupcake.engine.rego.lexer import (
 from cupcake.engine.rego.rule_parser import RuleParser
 from cupcake.engine.rego.token_reader import MAX_PATH, Failure, value_name
 
-# "v2" is v1 with `import rego.v2`.
+# "v2" is v1 in which `and` and `or` are keywords, and `not` takes bodies.
 RegoVersion: TypeAlias = Literal["v2", "v1", "v0"]
 
 MAX_SOURCE: Final = 4 * 1024 * 1024  # characters
 _MAX_ERRORS: Final = 50
+_KEYWORDS: Final = {"v0": KEYWORDS_V0, "v1": KEYWORDS_V1, "v2": KEYWORDS_ALL}
 # What `import rego.v2` and `import future.keywords` make keywords, and the word whose meaning they change.
 _KEYWORDS_V2: Final = frozenset((*KEYWORDS_FUTURE, *KEYWORDS_LOGICAL, "not"))
 # A keyword with one of these after it was meant to be the name of a rule.
@@ -89,7 +90,7 @@ class _Parser(RuleParser):
     def __init__(self, text: str, file: str, rego_version: RegoVersion) -> None:
         keywords = KEYWORDS_V0 if rego_version == "v0" else KEYWORDS_V1
         super().__init__(tokenize(text, keywords), file)
-        self._version = "v0" if rego_version == "v0" else "v1"
+        self._version: RegoVersion = rego_version
         if rego_version == "v2":
             self._keywords(_KEYWORDS_V2)
         self._errors: list[Diagnostic] = []
@@ -118,7 +119,7 @@ class _Parser(RuleParser):
                 break
             first = False
         annotations, module_annotations = self._annotations()
-        if self._version == "v1":
+        if self._version != "v0":
             self._errors += self._strict
         self._raise_errors()
         rules = self._rules
@@ -318,7 +319,7 @@ class _Parser(RuleParser):
             self._import_future(operands, at, alias_at)
         elif alias is None:
             last = operands[-1] if operands else root.name
-            if last in (KEYWORDS_V1 if self._version == "v1" else KEYWORDS_V0):
+            if last in _KEYWORDS[self._version]:
                 message = f"unexpected import path, must not end with a keyword, got: {last}"
                 raise self.fail(message, self.pos - 1, "import a different path or use an alias")
         return ast.Import(path, alias, self.loc(start))
@@ -329,7 +330,8 @@ class _Parser(RuleParser):
             raise self.fail(f"invalid import `{path}`, must be `rego.v1` or `rego.v2`", at)
         if alias_at:
             raise self.fail("`rego` imports cannot be aliased", alias_at)
-        self._version = "v1"
+        if self._version == "v0":
+            self._version = "v1"
         self._keywords(_KEYWORDS_V2 if operands == ["v2"] else KEYWORDS_FUTURE)
 
     def _import_future(self, operands: list[str], at: int, alias_at: int) -> None:

@@ -232,10 +232,52 @@ def test_a_manifest_states_the_version_of_its_policies(rego: Run, opa: Run, tmp_
     assert rego(line) == opa(line) == wanted
 
 
+def test_a_manifest_may_state_rego_v2(rego: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "b"
+    folder.mkdir()
+    text = "package p\n\nallow if input.a == 1 or input.b == 2\n"
+    (folder / "p.rego").write_text(text, encoding="utf-8")
+    (folder / ".manifest").write_text('{"rego_version": 2}', encoding="utf-8")
+    line = "-f raw data.p.allow -I"
+    assert rego(f"eval -b {folder} {line}", '{"b": 2}')[:2] == (0, "true\n")
+    assert rego(f"build -b {folder} -o {tmp_path}/b.tar.gz")[0] == 0
+    assert rego(f"eval -b {tmp_path}/b.tar.gz {line}", '{"a": 1}')[:2] == (0, "true\n")
+    needed = json.loads(rego(f"inspect -f json {tmp_path}/b.tar.gz")[1])["capabilities"]
+    assert needed["features"] == ["rego_v2"]
+
+
+def test_under_rego_v2_an_import_must_not_end_with_or(rego: Run, tmp_path: Path) -> None:
+    text = "package p\n\nimport data.or\n"
+    for version, code in ((1, 0), (2, 1)):
+        folder = tmp_path / str(version)
+        folder.mkdir()
+        (folder / "p.rego").write_text(text, encoding="utf-8")
+        stated = json.dumps({"rego_version": version})
+        (folder / ".manifest").write_text(stated, encoding="utf-8")
+        assert rego(f"check -b {folder}")[0] == code
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        {"/old.rego": 0},
+        {"*/old.rego": 0},
+        {"/{new,old}.rego": 0, "/new.rego": 1, "/[!o]*": 1},
+        {"/*d.rego": 0, "/old.rego": 1},
+    ],
+)
+def test_the_first_pattern_for_a_file_states_its_version(
+    rego: Run, opa: Run, tmp_path: Path, patterns: dict[str, int]
+) -> None:
+    stated = json.dumps({"rego_version": 1, "file_rego_versions": patterns})
+    line = f"eval -b {v0_bundle(tmp_path / 'b', stated)} -f raw data.old.p"
+    assert rego(line)[:2] == opa(line)[:2] == (0, "[1]\n")
+
+
 @pytest.mark.parametrize(
     ("manifest", "says"),
     [
-        ('{"rego_version": 7}', "not 0 or 1"),
+        ('{"rego_version": 7}', "not 0, 1 or 2"),
         ("[]", "must be an object"),
         ('{"file_rego_versions": 1}', "file_rego_versions must be an object"),
         ("{", "not JSON"),
