@@ -91,6 +91,8 @@ BODIES = [
     ("f(input.usr)", "undefined ref: input.usr"),
     ("data.foo.bar", ""),
 ]
+#: What OPA 1.7 answers otherwise.
+SINCE_1_7 = {"x := input; x.usr", 'input.usr with input as {"usr": 1}'}
 #: METADATA, the body that it is for, and the error.
 NOTES = [
     ("- input: schema.input", "input.usr", "undefined ref"),
@@ -145,6 +147,8 @@ def judged(rego: Run, opa: Run | None, line: str, message: str) -> None:
 def test_a_schema_of_the_input(
     rego: Run, beside: Run | None, folder: Path, body: str, message: str
 ) -> None:
+    if body in SINCE_1_7 and beside is not None and "Version: 1.7." in beside("version")[1]:
+        pytest.skip("OPA 1.7 answers otherwise")
     policy = folder.parent / "p.rego"
     policy.write_text(f"package p\n\nf(x) := x\n\np if {{ {body} }}\n", encoding="utf-8")
     judged(rego, beside, f"{policy} -s {folder}/input.json", message)
