@@ -268,14 +268,14 @@ json.verify_schema  host  string | object[any: any] -> tuple[boolean, null | str
 
 NET = """
 net.cidr_contains  runtime  string, string -> boolean
-net.cidr_contains_matches  host  string | array[string | array[any]] | object[string: string |
+net.cidr_contains_matches  runtime  string | array[string | array[any]] | object[string: string |
       array[any]] | set[string | array[any]], string | array[string |
       array[any]] | object[string: string | array[any]] | set[string
       | array[any]] -> set[tuple[any, any]]
-net.cidr_expand  host  string -> set[string]
+net.cidr_expand  runtime  string -> set[string]
 net.cidr_intersects  runtime  string, string -> boolean
 net.cidr_is_valid  runtime  string -> boolean
-net.cidr_merge  host  array[string] | set[string] -> set[string]
+net.cidr_merge  runtime  array[string] | set[string] -> set[string]
 net.cidr_overlap  runtime  string, string -> boolean  deprecated
 """
 

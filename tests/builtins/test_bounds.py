@@ -47,7 +47,6 @@ def test_a_memory_bomb_meets_the_memory_limit(expression: str) -> None:
 @pytest.mark.parametrize(
     ("name", "args"),
     [
-        ("net.cidr_expand", ("10.0.0.0/8",)),
         (
             "yaml.unmarshal",
             (

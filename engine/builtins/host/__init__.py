@@ -15,7 +15,6 @@ from cupcake.engine.builtins.host import (
     aws,
     identifiers,
     lazy,
-    net,
     regex,
     templates,
     times,
@@ -27,7 +26,6 @@ from cupcake.engine.builtins.registry import REGISTRY
 
 _FAMILIES = (
     aws,
-    net,
     regex,
     templates,
     times,
