@@ -5,6 +5,7 @@ Computed when a `with` asks for it, once for each target. It reads checked rules
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 
@@ -21,6 +22,7 @@ class Reach:
         self._groups = groups
         self._known: dict[tuple[str, Path], frozenset[Path]] = {}
         self._refs: dict[Path, DataRefs] = {}
+        self._inputs: dict[Path, DataRefs] = {}
         self._readers: dict[Path, set[Path]] = {}
 
     def of(self, target: ast.Term) -> frozenset[Path]:
@@ -43,15 +45,17 @@ class Reach:
 
     def _direct(self, root: str, path: Path) -> set[Path]:
         if root == "input":
-            return {
-                group.path
-                for group in self._groups.values()
-                if any(_reads_input(rule, path) for rule in definitions(group))
-            }
-        self._load()
+            if not self._inputs:
+                for group in self._groups.values():
+                    read = [terms for rule in definitions(group) for terms in _input_refs(rule)]
+                    self._inputs[group.path] = read
+            all_refs = self._inputs
+        else:
+            self._load()
+            all_refs = self._refs
         return {
             group
-            for group, refs in self._refs.items()
+            for group, refs in all_refs.items()
             if any(_overlap(terms, path) for terms in refs)
         }
 
@@ -84,20 +88,27 @@ def _overlap(terms: tuple[ast.Term, ...], path: Path) -> bool:
     return True
 
 
-def _reads_input(rule: ast.Rule, path: Path) -> bool:
-    """Whether a rule may read what is at `path` of the input."""
+def _input_refs(rule: ast.Rule) -> DataRefs:
+    """What a rule reads of the input, as paths of terms; the empty one is all of it."""
+    found: DataRefs = []
     stack: list[object] = [rule]
     while stack:
         node = stack.pop()
         if isinstance(node, tuple):
             stack.extend(node)
-            continue
-        if node == ast.Var("input"):
-            return True
-        if isinstance(node, ast.Ref) and node.terms[0] == ast.Var("input"):
-            if _overlap(node.terms[1:], path):
-                return True
+        elif isinstance(node, ast.Ref) and node.terms[0] == ast.Var("input"):
+            found.append(node.terms[1:])
             stack.extend(node.terms[1:])
-        elif is_dataclass(node) and not isinstance(node, (ast.Location, ast.Annotations)):
-            stack.extend(getattr(node, field.name) for field in fields(node))
-    return False
+        elif node == ast.Var("input"):
+            found.append(())
+        else:
+            stack.extend(getattr(node, name) for name in _parts(type(node)))
+    return found
+
+
+@functools.cache
+def _parts(kind: type) -> tuple[str, ...]:
+    """The fields of a class of nodes."""
+    if not is_dataclass(kind) or issubclass(kind, (ast.Location, ast.Annotations)):
+        return ()
+    return tuple(field.name for field in fields(kind))

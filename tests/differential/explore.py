@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from comparison import differences, shrink, without_faults
+from comparison import compare_twice, differences, shrink
 from known import reason
 from random_programs import program
 from reference import executables, running
@@ -37,15 +37,14 @@ def main(argv: list[str], say: Callable[[str], object] = print) -> int:
     with running(opa) as reference:
         for seed in range(chosen.first, chosen.first + chosen.count):
             source = program(seed, templates=opa.has_templates)
-            found = differences(source, reference)
-            if not found:
-                source = without_faults(source, reference)
-                found = differences(source, reference)
+            found = compare_twice(program(seed, templates=opa.has_templates), [reference])
             if not chosen.known:
-                found = [d for d in found if not reason(d, source, [reference])]
+                found = [(d, of) for d, of in found if not reason(d, of, [reference])]
             if not found:
                 continue
-            first = next((d for d in found if d.path.count("/") or not d.path), found[0])
+            first, source = next(
+                (f for f in found if f[0].path.count("/") or not f[0].path), found[0]
+            )
             kinds[first.kind()] += 1
             wanted = chosen.only in " ".join(first.kind())
             if wanted and kinds[first.kind()] <= chosen.most:

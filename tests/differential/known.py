@@ -76,7 +76,7 @@ def _elsewhere(ours: Outcome, source: Program, references: Sequence[Reference]) 
         for name in dict.fromkeys(re.findall(r"^(r\d+)(?!\w|\()", module.text(), re.MULTILINE))
     )
     for reference in references:
-        found = reference.run(source, whole)
+        found = reference.run(replace(source, paths=whole))
         if isinstance(found, dict):
             for theirs in found.values():
                 if theirs[0] == "error" and (theirs[1], theirs[3]) == (ours[1], ours[3]):

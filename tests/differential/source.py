@@ -36,6 +36,11 @@ class Program:
     def texts(self) -> dict[str, str]:
         return {f"m{i}": m.text() for i, m in enumerate(self.modules)}
 
+    @property
+    def packages(self) -> frozenset[str]:
+        """The packages, as paths."""
+        return frozenset(module.package.replace(".", "/") for module in self.modules)
+
     def show(self) -> str:
         parts = [f"# m{i}\n{m.text()}" for i, m in enumerate(self.modules)]
         given = "none" if self.input is MISSING else json.dumps(self.input, ensure_ascii=False)

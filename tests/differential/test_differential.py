@@ -1,7 +1,8 @@
 """Random programs mean the same to OPA and to us: value, undefined or error, and where the error is.
 
 Hypothesis draws the programs and shrinks what differs. 200 in the suite; CUPCAKE_DIFFERENTIAL=N compares N, and
-CUPCAKE_DIFFERENTIAL_SEED starts from another seed. OPA: `opa` on the PATH, more in CUPCAKE_OPAS. `explore.py` goes on after
+CUPCAKE_DIFFERENTIAL_SEED starts from another seed. A program that the newest OPA refuses is compared once more without what
+it refuses. Of more than 1000 programs only every fourth is compared with the older OPAs. OPA: `opa` on the PATH, more in CUPCAKE_OPAS. `explore.py` goes on after
 the first difference.
 """
 
@@ -10,9 +11,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from zlib import crc32
 
 import pytest
-from comparison import compare, without_faults
+from comparison import compare_twice
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from known import reason
 from random_programs import program, programs
@@ -46,12 +48,9 @@ def references() -> Iterator[list[Reference]]:
 def test_random_programs_give_what_they_give_in_opa(
     references: list[Reference], source: Program
 ) -> None:
-    found = compare(source, references)
-    # A program that OPA refuses is compared once more without what it refuses.
-    accepted = without_faults(source, references[-1])
-    if accepted is not source:
-        found += compare(accepted, references)
-    unexpected = [d for d in found if not reason(d, accepted, references)]
+    every = _COUNT <= 1000 or crc32(source.show().encode()) % 4 == 0
+    found = compare_twice(source, references if every else references[-1:])
+    unexpected = [d for d, of in found if not reason(d, of, references)]
     assert not unexpected, f"{source.show()}\n{unexpected}"
 
 
