@@ -188,7 +188,7 @@ TIME = """
 time.now_ns  host  -> number  nondeterministic
 time.parse_ns  host  string, string -> number
 time.parse_rfc3339_ns  runtime  string -> number
-time.parse_duration_ns  host  string -> number
+time.parse_duration_ns  runtime  string -> number
 time.format  host  number | tuple[number, string] | tuple[number, string, string] -> string
 time.date  host  number | tuple[number, string] -> tuple[number, number, number]
 time.clock  host  number | tuple[number, string] -> tuple[number, number, number]

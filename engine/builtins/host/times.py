@@ -22,7 +22,7 @@ from cupcake.engine.builtins.host.layout import (
     weekday,
 )
 from cupcake.engine.builtins.host.operands import failed, integer, string, type_error
-from cupcake.engine.builtins.values import BuiltinError, Value
+from cupcake.engine.builtins.values import Value
 
 _NS = 1_000_000_000
 _MIN, _MAX = -(1 << 63), (1 << 63) - 1
@@ -44,7 +44,6 @@ _LAYOUTS = MappingProxyType(
         "RFC3339Nano": _RFC3339_NANO,
     }
 )
-_LONG_UNITS = MappingProxyType({"d": 24, "w": 7 * 24, "y": 365 * 24})
 _UNITS = MappingProxyType(
     {
         "ns": 1,
@@ -131,39 +130,6 @@ def _parse_ns(layout: Value, text: Value) -> Value:
     name = "time.parse_ns"
     wanted = string(name, 1, layout)
     return _parse(name, _LAYOUTS.get(wanted, wanted), string(name, 2, text))
-
-
-def _parse_duration_ns(text: Value) -> Value:
-    name = "time.parse_duration_ns"
-    return _parse_extended(name, string(name, 1, text))
-
-
-def _with_days(name: str, text: str) -> str:
-    """Days, weeks and years of 365 days as hours, as OPA has them beside Go's units."""
-    if not re.search("[dwy]", text):
-        return text
-    found = re.fullmatch(r"([-+]?)((?:[0-9.]+(?:ms|us|µs|ns|[a-z]))+)", text)
-    if not found or len(text) > 200:
-        raise failed(name, f'time: invalid duration "{text}"')
-    out = [found.group(1)]
-    for digits, unit in re.findall(r"([0-9.]+)(ms|us|µs|ns|[a-z])", found.group(2)):
-        if unit not in _LONG_UNITS:
-            out.append(digits + unit)
-            continue
-        if not re.fullmatch(r"[0-9]+\.?[0-9]*|\.[0-9]+", digits):
-            raise failed(name, f'time: invalid duration "{text}"')
-        hours = Decimal(repr(float(digits) * _LONG_UNITS[unit]))
-        out.append(f"{hours:f}h")
-    return "".join(out)
-
-
-def _parse_extended(name: str, text: str) -> int:
-    rewritten = _with_days(name, text)
-    try:
-        return duration_ns(name, rewritten)
-    except BuiltinError as error:
-        shown = error.message.removeprefix(f"{name}: ").replace(f'"{rewritten}"', f'"{text}"')
-        raise failed(name, shown) from None
 
 
 def duration_ns(name: str, whole: str) -> int:
@@ -259,7 +225,6 @@ def _diff(first: Value, second: Value) -> Value:
 GATED: tuple[tuple[str, Callable[..., Value]], ...] = (("time.now_ns", _now_ns),)
 FUNCTIONS: tuple[tuple[str, Callable[..., Value]], ...] = (
     ("time.parse_ns", _parse_ns),
-    ("time.parse_duration_ns", _parse_duration_ns),
     ("time.format", _format),
     ("time.date", _date),
     ("time.clock", _clock),
