@@ -46,6 +46,8 @@ WORDS = (
     *("add", "remove", "replace", "move", "copy", "test", "op", "path", "value", "from", "10Ki", "1.5MiB", "100m", "2G", "1e3K"),
     *("1.2.3", "1.2.3-rc.1+b", "1.10.0", "v1", "192.168.0.1", "10.0.0.0/8", "::1", "2001:db8::/32", "256.1.1.1", "0.0.0.0/0"),
     *("aGk=", "aGk", "_-8=", "%41%zz", "a+b%20c", "a=1&b=2&a=3", "deadbeef", "zz", "$1", "${n}", "$0$$", "\\1", ".", ",", "x-12"),
+    *("1h30m", "-1.5d", "0.1y2w", "9223372036854775808ns", "10.0.0.0/30", "10.0.0.4/30", "::ffff:10.0.0.8/126", "8000::/1", "::/1"),
+    *("1E6", "1e-9m", ".5Ki", "1e999999", "a;b", "%e9", "urn:uuid:6ba7b810-9dad-11d1-80b4-00c04fd430c8", "{000003e8-5d0e-21ee-8a01-4fd43000c8ff}"),
     *("123e4567-e89b-12d3-a456-426614174000", "2006-01-02", "ISO8601", "A\u0301", "\u017f", "\u212a", "ﬁ", "İ", "ß", "ΑΣ"),
     *("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "xxxxx", "a.b.c", "c.com", "kK"),
     *(r for r in REGEXES if r), *(g for g, _ in GLOBS if g),
