@@ -192,15 +192,12 @@ def _last_module(found: list[Fault]) -> int:
     return max((int(f.file[1:]) for f in found if f.file), default=99)
 
 
-def _first(found: Found) -> tuple[str, str, str]:
+def _first(found: Found) -> tuple[str, str, frozenset[Fault]]:
+    """What a compile says: all its errors, of messages the first line (OPA's servers tell the rest apart)."""
     if isinstance(found, list):
-        places = sorted({f"{f.file}:{f.row}:{f.code}" for f in found})
-        return (
-            "refused",
-            " ".join(places),
-            "; ".join(f"{f.row}: {f.code}: {f.message}" for f in found),
-        )
-    return ("accepted", "", "")
+        faults = frozenset(replace(f, message=f.message.partition("\n")[0]) for f in found)
+        return ("refused", " ".join(sorted({f"{f.file}:{f.row}:{f.code}" for f in faults})), faults)
+    return ("accepted", "", frozenset())
 
 
 def shrink(program: Program, reference: Reference, kind: tuple[str, ...], path: str) -> Program:
