@@ -16,7 +16,12 @@ from cupcake.engine.builtins.libraries import absent_libraries
 from cupcake.engine.builtins.registry import REGISTRY
 from cupcake.engine.builtins.types import ANY, Builtin
 from cupcake.engine.builtins.values import Value
-from cupcake.engine.compiler import RegoVersion, compile_policy
+from cupcake.engine.compiler import (
+    RegoVersion,
+    compile_policy,
+    require_texts,
+    require_version,
+)
 from cupcake.engine.documents import document, to_value
 from cupcake.engine.errors import EngineError
 from cupcake.engine.plan.constants import constant, is_constant
@@ -115,6 +120,8 @@ def query(
     `builtins` adds host functions over Python values by name, or replaces ones of that name. Sets are sorted lists, keys that are no strings their JSON text; numbers are int, float when that is exact, else
     Decimal. `input` None is null, left out is no input; `input_term` gives the input as a Rego term instead.
     Raises CompileErrors or EvaluationError(code, message)."""
+    require_texts(modules or {})
+    require_version(rego_version)
     parsed = [
         parse_module(text, name, rego_version=rego_version)
         for name, text in (modules or {}).items()

@@ -55,8 +55,11 @@ class Compiler:
         self, modules: Mapping[str, str], data: object = None, entrypoints: Sequence[str] = ()
     ) -> Artifact:
         """Compile Rego modules ({file name: text}) with a base document to an Artifact with these entrypoints ("a/b/c" or
-        "data.a.b.c"). CompileErrors holds every error; the next compile works all the same."""
+        "data.a.b.c"). CompileErrors holds every error; the next compile works all the same. EngineError is for
+        arguments that are no texts."""
         _require(entrypoints)
+        require_texts(modules)
+        require_version(self.rego_version)
         if len(self._code.values) > self._room:
             self._modules, self._plans, self._code = ModuleCache(), PlanCache(), CodeCache()
             self._room = 0
@@ -119,6 +122,8 @@ def _compile_with_opa(
     from cupcake.engine.opa_compiler import compile_with_opa
 
     _require(entrypoints)
+    require_texts(modules)
+    require_version(rego_version)
     if rego_version == "v2":
         raise EngineError("OPA's command knows no rego_version v2: write `import rego.v2`")
     asset = opa.platform_asset(platform.system(), platform.machine())
@@ -129,9 +134,26 @@ def _compile_with_opa(
     )
 
 
+def require_texts(modules: object) -> None:
+    """EngineError unless these are texts by name: the usual slips are a list of texts, and bytes."""
+    if not isinstance(modules, Mapping):
+        raise EngineError('modules must be texts by file name, as in {"a.rego": "package a"}')
+    for name, text in modules.items():
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise EngineError(f"module {name!r}: name and text must be str, not bytes or a path")
+
+
+def require_version(rego_version: str) -> None:
+    """EngineError unless there is such a version."""
+    if rego_version not in ("v0", "v1", "v2"):
+        raise EngineError(f"rego_version {rego_version!r} is none of v0, v1 and v2")
+
+
 def _require(entrypoints: Sequence[str]) -> None:
     if not entrypoints:
         raise EngineError('compile_policy needs at least one entrypoint, such as "example/allow"')
+    if isinstance(entrypoints, str):
+        raise EngineError(f"entrypoints must be a list: write [{entrypoints!r}]")
 
 
 def entrypoint_path(name: str) -> str:

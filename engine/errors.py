@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Characters of a source line that a message shows.
+_WIDEST = 200
+
 
 class EngineError(Exception):
     """Base of all engine errors; the message is one clear sentence for a person."""
@@ -30,12 +33,21 @@ class Diagnostic:
         )
         lines = [f"{place}{self.code}: {self.message}"]
         if self.source_line:
-            text = self.source_line.rstrip("\r\n")
-            pad = "".join("\t" if c == "\t" else " " for c in text[: max(self.col - 1, 0)])
+            text, before = _around(self.source_line.rstrip("\r\n"), max(self.col - 1, 0))
+            pad = "".join("\t" if c == "\t" else " " for c in text[:before])
             lines += [f"    {text}", f"    {pad}^"]
         if self.hint:
             lines.append(f"    hint: {self.hint}")
         return "\n".join(lines)
+
+
+def _around(line: str, at: int) -> tuple[str, int]:
+    """The line and the place in it, of a very long line what is around the place."""
+    if len(line) <= _WIDEST:
+        return line, at
+    start = max(min(at - _WIDEST // 2, len(line) - _WIDEST), 0)
+    left, right = "..." if start else "", "..." if start + _WIDEST < len(line) else ""
+    return f"{left}{line[start : start + _WIDEST]}{right}", at - start + len(left)
 
 
 class CompileErrors(EngineError):

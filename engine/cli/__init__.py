@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from signal import default_int_handler
 from types import MappingProxyType
 from typing import Final
 
@@ -60,13 +64,30 @@ def main(argv: list[str]) -> int:
     # What `opa` answers when the command could not be done at all.
     failed = FAILED if options.command == "eval" else NO
     try:
-        return run(options)
+        with _interruptible(options.command):
+            return run(options)
+    except BrokenPipeError:
+        raise  # the reader went away: nobody is left to be told
     except UsageError as error:
         print(f"cupcake rego {options.command}: {error}", file=sys.stderr)
         return FAILED
     except (EngineError, OSError, RecursionError) as error:
         report(error, options)
         return failed
+
+
+@contextmanager
+def _interruptible(command: str) -> Iterator[None]:
+    """Lets Ctrl-C end `eval` at once. Python's own handler waits for the module to return, and `eval` has no time limit."""
+    own = threading.current_thread() is threading.main_thread()
+    if command != "eval" or not own or signal.getsignal(signal.SIGINT) is not default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, default_int_handler)
 
 
 def report(error: Exception, options: argparse.Namespace) -> None:

@@ -31,6 +31,10 @@ class LoadProblem(EngineError):
     """A file that cannot be used; the message names it."""
 
 
+class _NotJson(LoadProblem):
+    """Text that does not follow JSON's grammar."""
+
+
 class WrittenNumber(Decimal):
     """A number that prints as it was written: `1.50`, `1e-7`."""
 
@@ -117,15 +121,27 @@ def policy_files(paths: Sequence[str], ignore: Sequence[str] = ()) -> dict[str, 
 
 
 def read_input(name: str | None, from_stdin: bool) -> tuple[bool, Any]:
-    """(whether there is an input, its value); YAML by the file's ending."""
+    """(whether there is an input, its value). YAML by the file's ending; of stdin and files with another one whatever it is."""
     if from_stdin:
-        return True, parse_json(sys.stdin.read(), "<stdin>")
+        return True, _either("<stdin>", sys.stdin.read())
     if name is None:
         return False, None
     path = Path(name)
     if not path.exists() or path.is_dir():
         raise LoadProblem(f"{path}: no such file")
-    return True, _document(path, read_text(path))
+    text = read_text(path)
+    return True, _document(path, text) if path.suffix in _DATA else _either(str(path), text)
+
+
+def _either(name: str, text: str) -> Any:
+    """JSON or YAML. What is neither is reported as no JSON."""
+    try:
+        return parse_json(text, name)
+    except _NotJson as problem:
+        try:
+            return _document(Path(f"{name}.yaml"), text) if text.strip() else None
+        except LoadProblem:
+            raise problem from None
 
 
 def read_document(path: Path) -> Any:
@@ -151,7 +167,7 @@ def parse_json(text: str, name: str) -> Any:
             parse_constant=_no_constant,
         )
     except json.JSONDecodeError as error:
-        raise LoadProblem(f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
+        raise _NotJson(f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
     except RecursionError:
         raise LoadProblem(f"{name}: nested too deeply") from None
     except ArithmeticError:

@@ -122,7 +122,7 @@ BAD = {
         "has not: a/z",
     ),
     "changes of data only": (tar(("patch.json", b'{"data": []}')), "delta bundle"),
-    "a Rego version of the future": (tar(POLICY, manifest(rego_version=7)), "7, not 0 or 1"),
+    "a Rego version of the future": (tar(POLICY, manifest(rego_version=7)), "7, not 0, 1 or 2"),
 }  # fmt: skip
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,3 +69,59 @@ def test_a_missing_folder_is_named(rego: Run) -> None:
     for line in ("test nowhere", "check nowhere", "build nowhere -e a/b", "plan nowhere -e a/b"):
         code, _, err = rego(line)
         assert (code, "nowhere: no such file or folder" in err) == (1, True)
+
+
+# -- inputs that are no JSON --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["a: 1", "", "01", "a:\n  - b: 2\n", "abc", '{"a": 1,}'])
+def test_an_input_may_be_yaml_whatever_its_name(
+    rego: Run, opa: Run, tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "input"
+    path.write_text(text, encoding="utf-8")
+    line = "eval -f raw input"
+    wanted = opa(f"{line} -I", text)
+    assert wanted[0] == 0
+    assert rego(f"{line} -I", text) == rego(f"{line} -i {path}") == wanted
+
+
+@pytest.mark.parametrize("text", ["{", "a: [1", '{"a": 1} x'])
+def test_what_is_neither_is_reported_at_its_place(rego: Run, text: str) -> None:
+    code, _, err = rego("eval -f raw input -I", text)
+    assert (code, err.startswith("<stdin>:1:"), "not JSON" in err) == (2, True, True)
+
+
+# -- who does not wait ---------------------------------------------------------------------------------
+
+
+def test_an_interrupt_ends_an_evaluation_at_once() -> None:
+    endless = "count([1 | numbers.range(1, 1000000)[_]; numbers.range(1, 1000000)[_]])"
+    command = [sys.executable, "-m", "cupcake", "rego", "eval", "-I", endless]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        # More than a pipe holds: it has been written once the command reads.
+        process.stdin.write(b'"' + b"x" * (1 << 20) + b'"')
+        process.stdin.close()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == -signal.SIGINT
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = [sys.executable, "-m", "cupcake", "rego", "capabilities"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+def test_of_a_very_long_line_what_is_around_the_place_is_shown(rego: Run, tmp_path: Path) -> None:
+    path = tmp_path / "long.rego"
+    many = ", ".join(map(str, range(10_000)))
+    path.write_text(f"package long\n\nx := [{many}, y, {many}]\n", encoding="utf-8")
+    _, _, err = rego(f"check {path}")
+    line, caret = err.splitlines()[1:3]
+    assert (len(line) < 250, line[caret.index("^")]) == (True, "y")
+    assert line.startswith("    ...")
+    assert line.endswith("...")
