@@ -368,8 +368,8 @@ class TypeChecker:
             base = self.root("data")
             if found is None and base is not ty.ANY and path not in self.above:
                 at, found, current = 1, (), base
-            elif found is None and at == len(term.terms) and path in self.above:
-                return self.extent(path)  # rules below, none at the path itself
+            elif at == len(term.terms) and path in self.above:
+                return self.extent(path)
             elif found is None or found in self.above:
                 self.package_key(term, env)
                 self.operands(term, 1, env)
@@ -419,13 +419,15 @@ class TypeChecker:
         """The type of a package, or of what rules make together: an object of theirs and of base documents."""
         if self.replaced is not None:
             return ty.ANY
+        if path in self.groups:  # with keys of its own, beside those of the rules below
+            return ty.ObjectOf((), ty.ANY, ty.ANY)
         static: dict[str, ty.Type] = {}
         for below in self.groups:
             name = (*path, *below[len(path) : len(path) + 1])
             if name == path or below[: len(name)] != name or name[-1] in static:
                 continue
             group = self.groups.get(name)
-            if group is None:
+            if group is None or name in self.above:
                 static[name[-1]] = self.extent(name)
             else:
                 static[name[-1]] = ty.ANY if group.kind == "function" else self.document(name)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from comparison import Difference, compare
-from reference import Outcome, Reference
+from reference import Fault, Outcome, Reference
 from source import Program
 
 
@@ -15,13 +15,11 @@ def reason(difference: Difference, source: Program, references: Sequence[Referen
     """The reason, empty when the difference is not expected. `source`: the program that it is of."""
     ours, theirs = difference.ours, difference.theirs
     assert isinstance(ours, tuple) and isinstance(theirs, tuple)
-    if ours[0] == theirs[0] == "refused":
-        return "both refuse it; OPA stops at another error"
     newest = references[-1]
     if difference.version != newest.opa.version and not _differs(difference, source, newest):
         return "the newest OPA says what we say"
-    if ours[0] == "accepted" and set(difference.kind()[1:]) == {"refused", "rego_type_error"}:
-        return "newer OPAs refuse more, and fewer types are inferred here (docs/differences.md)"
+    if theirs[0] == "refused" and (why := _said_elsewhere(difference, source)):
+        return why
     if set(difference.kind()) == {"accepted", "refused", "rego_type_error"}:
         others = [r for r in references if r.opa.version != difference.version]
         if any(not _differs(difference, source, other) for other in others):
@@ -48,6 +46,49 @@ def reason(difference: Difference, source: Program, references: Sequence[Referen
     if "product(" in text and ours[0] == theirs[0] == "value":
         return "OPA 1.22 multiplies in 64-bit floating point"
     return ""
+
+
+def _said_elsewhere(difference: Difference, source: Program) -> str:
+    """Why what OPA says of a program that it refuses is not what we say. What we say beyond that needs no reason: without
+    what OPA refuses the program is compared once more."""
+    assert isinstance(difference.ours, tuple) and isinstance(difference.theirs, tuple)
+    ours, theirs = difference.ours[2], difference.theirs[2]
+    missing = [fault for fault in theirs if not _is_said(fault, ours)]
+    if not missing:
+        return "OPA stops before the next error, or gives all uses of a ref the row of the last one"
+    if all(_of_fewer_types(fault, difference, source) for fault in missing):
+        return "newer OPAs refuse more, and fewer types are inferred here (docs/differences.md)"
+    return ""
+
+
+def _is_said(fault: Fault, ours: frozenset[Fault]) -> bool:
+    """Whether we say the same: at the same row, or in the same words where OPA's row is not its own."""
+    return any(
+        our.code == fault.code
+        and (
+            (our.file, our.row) == (fault.file, fault.row)
+            or (
+                our.message == fault.message
+                and (not fault.row or fault.message.startswith("undefined ref: "))
+            )
+        )
+        for our in ours
+    )
+
+
+def _of_fewer_types(fault: Fault, difference: Difference, source: Program) -> bool:
+    """Whether it needs a type that we do not infer: what `in` looks for (OPA 1.22 compares that, 1.7 does not), the keys of
+    an array of which no element is known, the members of a rule that has keys of its own and rules below."""
+    if fault.code != "rego_type_error":
+        return False
+    text = source.texts().get(fault.file, "")
+    line = text.split("\n")[fault.row - 1] if fault.row else text
+    if fault.message == "match error" and re.search(r"\bin\b|\bmember_", line):
+        return difference.version > (1, 7)
+    return bool(
+        re.search(r"\[[^\[\]]+ \|", text)
+        or re.search(r"^(r\d+)\.(?s:.*)^\1\[|^(r\d+)\[(?s:.*)^\2\.", text, re.MULTILINE)
+    )
 
 
 def _differs(difference: Difference, source: Program, reference: Reference) -> bool:
