@@ -510,9 +510,16 @@ class TypeChecker:
                 return False
         return True
 
-    def fits(self, term: ast.Term, want: ty.Type, env: Env) -> bool:
-        """Whether a term, each part of a literal on its own, may have the type; variables without one take it."""
+    def fits(self, term: ast.Term, want: ty.Type, env: Env, *, widen: bool = False) -> bool:
+        """Whether a term, each part of a literal on its own, may have the type; variables without one take it.
+
+        `widen`: in a literal that may have several types variables may be what these say, too, as in OPA.
+        """
         match term:
+            case ast.Var() if widen:
+                if term.name.startswith("__local"):
+                    env[term.name] = union([*([env[term.name]] if term.name in env else []), want])
+                return True
             case ast.Var():
                 if term.name.startswith("__local") and term.name not in env:
                     env[term.name] = bounded(want)
@@ -521,17 +528,26 @@ class TypeChecker:
             case ast.Array() | ast.Object() | ast.Set():
                 if isinstance(want, ty.Any):
                     # Each alternative may tell something of a variable: none is left out.
-                    found = [self.literal_fits(term, kind, env) for kind in want.of or (want,)]
+                    found = [
+                        self.literal_fits(term, kind, env, widen=True)
+                        for kind in want.of or (want,)
+                    ]
                     return any(found)
-                return self.literal_fits(term, want, env)
+                return self.literal_fits(term, want, env, widen=widen)
             case _:
                 return may_equal(self.term(term, env), want)
 
-    def literal_fits(self, term: ast.Array | ast.Object | ast.Set, want: ty.Type, env: Env) -> bool:
+    def literal_fits(
+        self, term: ast.Array | ast.Object | ast.Set, want: ty.Type, env: Env, *, widen: bool
+    ) -> bool:
         match term, want:
             case _, ty.Any():
-                parts = [v for _, v in term.pairs] if isinstance(term, ast.Object) else term.items
-                return all(self.fits(part, want, env) for part in parts)
+                parts = (
+                    [part for pair in term.pairs for part in pair]
+                    if isinstance(term, ast.Object)
+                    else term.items
+                )
+                return all(self.fits(part, want, env, widen=True) for part in parts)
             case ast.Array(), ty.ArrayOf():
                 if want.rest is None and len(term.items) != len(want.static):
                     return False
@@ -539,15 +555,18 @@ class TypeChecker:
                     want.static[i] if i < len(want.static) else want.rest or ty.ANY
                     for i in range(len(term.items))
                 ]
-                return all(self.fits(t, k, env) for t, k in zip(term.items, kinds, strict=True))
+                return all(
+                    self.fits(t, k, env, widen=widen)
+                    for t, k in zip(term.items, kinds, strict=True)
+                )
             case ast.Set(), ty.SetOf():
-                return all(self.fits(t, want.of, env) for t in term.items)
+                return all(self.fits(t, want.of, env, widen=widen) for t in term.items)
             case ast.Object(), ty.ObjectOf():
                 if want.dynamic_key is None and len(term.pairs) != len(want.static):
                     return False
                 for key, value in term.pairs:
                     kind = select(want, key, self.term(key, env))
-                    if kind is NOTHING or not self.fits(value, kind, env):
+                    if kind is NOTHING or not self.fits(value, kind, env, widen=widen):
                         return False
                 return True
             case _:

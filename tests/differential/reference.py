@@ -29,6 +29,7 @@ Outcome: TypeAlias = tuple[Any, ...]
 TOO_SLOW: Outcome = ("slow", None)
 _START_SECONDS = 20.0
 _ANSWER_SECONDS = 5.0
+_LOAD_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +85,27 @@ class Reference:
 class _Server:
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_SECONDS)
+        self._loading = http.client.HTTPConnection("127.0.0.1", port, timeout=_LOAD_SECONDS)
 
     def _ask(self, method: str, path: str, body: str = "") -> tuple[int, Any]:
-        self._connection.request(method, path, body=body.encode("utf-8", "surrogatepass"))
-        answer = self._connection.getresponse()
+        # What loads and unloads waits for a question that OPA still computes after it was given up.
+        connection = self._connection if method == "POST" else self._loading
+        try:
+            connection.request(method, path, body=body.encode("utf-8", "surrogatepass"))
+            answer = connection.getresponse()
+        except OSError:
+            connection.close()
+            raise
         text = answer.read().decode("utf-8", "replace")
         return answer.status, json.loads(text, parse_float=Decimal) if text.strip() else None
 
     def close(self) -> None:
         self._connection.close()
+        self._loading.close()
 
     def is_up(self) -> bool:
         with suppress(OSError, http.client.HTTPException):
             return self._ask("GET", "/health")[0] == 200
-        self._connection.close()
         return False
 
     def run(self, program: Program) -> Answer:
@@ -113,7 +121,6 @@ class _Server:
                 loaded.append(name)
             return self._outcomes(program)
         except (TimeoutError, http.client.RemoteDisconnected):
-            self._connection.close()
             return dict.fromkeys(program.paths, TOO_SLOW)
         finally:
             for name in reversed(loaded):
