@@ -71,6 +71,11 @@ def _modules(
             wanted.setdefault(module, []).append(entrypoint)
         return tuple((files[module], tuple(names)) for module, names in wanted.items())
     if WASM not in files:
+        if any(file.endswith(".rego") for file in files):
+            raise LoadError(
+                f"{name}: the bundle has no policy.wasm, but policies as text: build it with -t wasm, or evaluate it "
+                "with `cupcake rego eval -b`"
+            )
         raise LoadError(
             f"{name}: the bundle has no policy.wasm: build it with `opa build -t wasm` or `cupcake rego build`"
         )

@@ -16,6 +16,7 @@ import pytest
 
 from cupcake.engine.api import load
 from cupcake.engine.cli import COMMANDS
+from cupcake.engine.errors import LoadError
 from cupcake.engine.plan.json_form import from_json
 from cupcake.engine.wasm.assemble import assemble
 
@@ -380,3 +381,12 @@ def test_the_opa_command_needs_no_compiler() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_load_says_what_to_do_with_a_bundle_of_text(
+    rego: Run, marked: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "b.tar.gz"
+    assert rego(f"build -b {marked} -o {path}")[0] == 0
+    with pytest.raises(LoadError, match="policies as text: build it with -t wasm"):
+        load(path)
