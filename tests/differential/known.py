@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from comparison import Difference, compare
+from comparison import Difference, canonical, compare
 from reference import Fault, Outcome, Reference
 from source import Program
 
@@ -43,9 +43,15 @@ def reason(difference: Difference, source: Program, references: Sequence[Referen
         return "OPA 1.22 leaves out `not true` and `true with ...`, which do not hold"
     if difference.version > (1, 7) and "%!(EXTRA int64" in str(theirs):
         return "OPA 1.22 names another type of Go in what `sprintf` is given too much of"
+    if ours[0] == theirs[0] == "value" and _unescaped(ours[1]) == _unescaped(theirs[1]):
+        return "OPA writes < and > as escapes where an array is the key of an object"
     if "product(" in text and ours[0] == theirs[0] == "value":
         return "OPA 1.22 multiplies in 64-bit floating point"
     return ""
+
+
+def _unescaped(value: object) -> str:
+    return canonical(value).replace("\\\\u003c", "<").replace("\\\\u003e", ">")
 
 
 def _said_elsewhere(difference: Difference, source: Program) -> str:
@@ -77,17 +83,16 @@ def _is_said(fault: Fault, ours: frozenset[Fault]) -> bool:
 
 
 def _of_fewer_types(fault: Fault, difference: Difference, source: Program) -> bool:
-    """Whether it needs a type that we do not infer: what `in` looks for (OPA 1.22 compares that, 1.7 does not), the keys of
-    an array of which no element is known, the members of a rule that has keys of its own and rules below."""
+    """Whether it needs a type that we may not infer: what `in` looks for (only OPA 1.22 compares that), the keys of an array
+    of which no element is known, members of a rule that has keys of its own and rules below, a constant looked up in a set."""
     if fault.code != "rego_type_error":
         return False
     text = source.texts().get(fault.file, "")
     line = text.split("\n")[fault.row - 1] if fault.row else text
-    if fault.message == "match error" and re.search(r"\bin\b|\bmember_", line):
+    if fault.message == "match error" and re.search(r"\bin\b", line):
         return difference.version > (1, 7)
-    return bool(
-        re.search(r"\[[^\[\]]+ \|", text)
-        or re.search(r"^(r\d+)\.(?s:.*)^\1\[|^(r\d+)\[(?s:.*)^\2\.", text, re.MULTILINE)
+    return fault.message == "match error" or bool(
+        re.search(r": invalid argument\(s\)$|^undefined (ref: |function )", fault.message)
     )
 
 
