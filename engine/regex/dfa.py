@@ -37,6 +37,7 @@ END = 256  # the symbol behind the last byte
 
 # What stands before the next byte.
 _TEXT_START, _NEWLINE, _WORD, _OTHER = range(4)
+_CONTINUED = frozenset(range(0x80, 0xC0))  # bytes within a letter, not the first
 _WORD_BYTES = frozenset(b for low, high in PERL["w"] for b in range(low, high + 1))
 
 
@@ -201,11 +202,11 @@ class _Determinizer:
                 cuts.add(consumed[0])
                 cuts.add(consumed[1] + 1)
         if self.assert_mask:
-            cuts |= {10, 11}
+            cuts |= {10, 11, min(_CONTINUED), max(_CONTINUED) + 1}
             for low, high in PERL["w"]:
                 cuts |= {low, high + 1}
         # bytes with the same set of nodes are one class, wherever they stand
-        signature: dict[tuple[int, int], int] = {}
+        signature: dict[tuple[int, int, bool], int] = {}
         samples: list[int] = []
         classmap = bytearray(256)
         ordered = sorted(c for c in cuts if c < 256)
@@ -214,7 +215,8 @@ class _Determinizer:
             for number, consumed in enumerate(self.nfa.consume):
                 if consumed and consumed[0] <= low <= consumed[1]:
                     nodes |= 1 << number
-            key = (nodes, _context(low) if self.assert_mask else _OTHER)
+            asserted = bool(self.assert_mask)
+            key = (nodes, _context(low) if asserted else _OTHER, asserted and low in _CONTINUED)
             if key not in signature:
                 signature[key] = len(samples)
                 samples.append(low)
@@ -333,4 +335,5 @@ def _holds(kind: str, before: int, byte: int) -> bool:
             return byte in (END, 10)
         case _:
             boundary = (before == _WORD) != (byte in _WORD_BYTES)
-            return boundary == (kind == "word")
+            # Within a letter of several bytes there is no place at all.
+            return boundary if kind == "word" else not boundary and byte not in _CONTINUED

@@ -11,7 +11,7 @@ RT_EXPORT rt_v bi_count(rt_v v) {
     }
 }
 
-static rt_v fold(const char *name, rt_v v, rt_v start, rt_v (*step)(rt_v, rt_v)) {
+static rt_v fold(const char *name, rt_v v, rt_v start, rt_v (*step)(rt_v, rt_v), bool rounding) {
     if (!b_is_items(v)) return rt_type_error(name, 1, "one of {set, array}", v);
     rt_v total = start;
     uint32_t n = b_items(v);
@@ -23,16 +23,16 @@ static rt_v fold(const char *name, rt_v v, rt_v start, rt_v (*step)(rt_v, rt_v))
     }
     for (uint32_t i = 0; i < n; i++) {
         total = step(total, b_item(v, i));
-        if (whole) continue;
-        /* With a fraction among them, OPA keeps 53 bits between two steps. */
+        if (whole || !rounding) continue;
+        /* With a fraction among them, OPA keeps 53 bits between two steps of a product. */
         double rounded = rt_num_to_double(total);
         if (__builtin_isfinite(rounded) && (rounded != 0 || rt_num_sign(total) == 0)) total = rt_num_from_double(rounded);
     }
     return total;
 }
 
-RT_EXPORT rt_v bi_sum(rt_v v) { return fold("sum", v, rt_int(0), rt_num_add); }
-RT_EXPORT rt_v bi_product(rt_v v) { return fold("product", v, rt_int(1), rt_num_mul); }
+RT_EXPORT rt_v bi_sum(rt_v v) { return fold("sum", v, rt_int(0), rt_num_add, false); }
+RT_EXPORT rt_v bi_product(rt_v v) { return fold("product", v, rt_int(1), rt_num_mul, true); }
 
 static rt_v extreme(const char *name, rt_v v, int sign) {
     if (!b_is_items(v)) return rt_type_error(name, 1, "one of {set, array}", v);

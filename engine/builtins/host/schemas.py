@@ -6,6 +6,7 @@ and bounded; patterns run on our own linear matcher, not on Python's.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from cupcake.engine.regex.errors import RegexError
 STEPS_MAX = 100_000  # keywords applied
 MATCH_STEPS = 25  # of the matcher count as one of them
 ERRORS_MAX = 1_000
+CACHED_MAX = 1 << 20  # characters of a schema that is kept
 
 _TYPES = ("array", "boolean", "integer", "number", "null", "object", "string")
 _DRAFTS: tuple[tuple[str, Any], ...] = (
@@ -312,11 +314,29 @@ def _described(error: ValidationError) -> dict[str, Value]:
     return {"error": f"{field}: {text}", "type": kind, "field": field, "desc": text}
 
 
+@functools.lru_cache(maxsize=64)
+def _checked(text: str) -> Any:
+    """The schema of a JSON text. SchemaProblemError. Checking one takes longer than most documents do, and policies ask about
+    many documents by one schema. Nobody changes what is returned."""
+    schema = _plain(json.loads(text, parse_float=Decimal))
+    _check_schema(schema)
+    return schema
+
+
+def _schema(value: Value) -> Any:
+    if isinstance(value, dict | RegoObject):
+        text = one_line(value)
+        if len(text) <= CACHED_MAX:
+            return _checked(text)
+    schema = _document(value)
+    _check_schema(schema)
+    return schema
+
+
 def _match(document: Value, schema: Value) -> Value:
     name = "json.match_schema"
     try:
-        instance, wanted = _document(document), _document(schema)
-        _check_schema(wanted)
+        instance, wanted = _document(document), _schema(schema)
         found: list[Value] = []
         for error in _validator(wanted).iter_errors(instance):
             found.append(_described(error))

@@ -103,6 +103,8 @@ def check_regex(data: bytes) -> None:
         except re.error:
             return
     for text, matched, first in zip(TEXTS, found["matched"], found["found"], strict=True):
+        if not text and r"\B" in pattern:
+            continue  # Python before 3.14 finds no place without a word boundary in the empty text, Go and we do
         here = other.search(text)
         if matched != bool(here):
             raise Finding(f"{pattern!r} on {text!r}: {matched}, but Python {bool(here)}")
