@@ -422,16 +422,23 @@ class TypeChecker:
         if path in self.groups:  # with keys of its own, beside those of the rules below
             return ty.ObjectOf((), ty.ANY, ty.ANY)
         static: dict[str, ty.Type] = {}
+        keys: ty.Type = ty.STRING
         for below in self.groups:
             name = (*path, *below[len(path) : len(path) + 1])
-            if name == path or below[: len(name)] != name or name[-1] in static:
+            if name == path or below[: len(name)] != name:
+                continue
+            key = name[-1]
+            if not isinstance(key, str):
+                keys = ty.ANY
+                continue
+            if key in static:
                 continue
             group = self.groups.get(name)
             if group is None or name in self.above:
-                static[name[-1]] = self.extent(name)
+                static[key] = self.extent(name)
             else:
-                static[name[-1]] = ty.ANY if group.kind == "function" else self.document(name)
-        return bounded(ty.ObjectOf(tuple(static.items()), ty.STRING, ty.ANY))
+                static[key] = ty.ANY if group.kind == "function" else self.document(name)
+        return bounded(ty.ObjectOf(tuple(static.items()), keys, ty.ANY))
 
     def plain(self, path: Path) -> bool:
         """Whether a group alone makes the document at its path."""
