@@ -68,6 +68,10 @@ class TypeChecker:
         self.seen: dict[int, ty.Type] = {}
         self.reach = Reach(groups)
         self.above = {path[:size] for path in groups for size in range(1, len(path))}
+        # Where the names of all rules go on with strings.
+        self.names_only = self.above - {
+            path[:at] for path in groups for at, key in enumerate(path) if not isinstance(key, str)
+        }
         self.functions = {
             "data." + ".".join(str(p) for p in path): path
             for path, group in groups.items()
@@ -404,7 +408,7 @@ class TypeChecker:
             if isinstance(t, ast.String):
                 path = (*path, t.value)
                 continue
-            if isinstance(t, ast.Var) and path in self.above and path not in self.groups:
+            if isinstance(t, ast.Var) and path in self.names_only and path not in self.groups:
                 if not may_equal(self.term(t, env), ty.STRING):
                     self.undefined(term)
                 self.bind(t, ty.STRING, env)
