@@ -129,6 +129,11 @@ def query(
     body = parse_query(query, rego_version=rego_version)
     base = document({} if data is None else data)
     extra = [_declare(name, f) for name, f in (builtins or {}).items() if name not in REGISTRY]
+    for name in builtins or ():
+        if name in REGISTRY and REGISTRY[name].home != "host":
+            raise EngineError(
+                f"builtins: {name} is computed in the sandbox and cannot be replaced; give the function another name"
+            )
     checked = check(
         parsed,
         body,

@@ -9,7 +9,7 @@ import pytest
 from cupcake.engine.api import query
 from cupcake.engine.artifact import Artifact
 from cupcake.engine.builtins.values import BuiltinError, RegoSet, rego_set
-from cupcake.engine.errors import EvaluationError, LoadError
+from cupcake.engine.errors import EngineError, EvaluationError, LoadError
 from cupcake.engine.vm import UNDEFINED, load
 from cupcake.engine.vm.hostcalls import HostCalls
 
@@ -109,3 +109,8 @@ def test_a_pattern_known_only_at_run_time_is_compiled_by_the_host(compiled: Comp
 def test_a_constant_pattern_needs_no_host(compiled: Compile) -> None:
     assert compiled('p if regex.match("^a+$", input)').builtins == {}
     assert compiled('p if glob.match("*.com", ["."], input)').builtins == {}
+
+
+def test_a_builtin_of_the_sandbox_is_not_replaced_without_a_word() -> None:
+    with pytest.raises(EngineError, match="count is computed in the sandbox"):
+        query("x := count([1])", builtins={"count": lambda value: 7})
