@@ -25,11 +25,12 @@ from cupcake.engine.plan.verify import verify
 from cupcake.engine.rego import compile as front
 from cupcake.engine.rego import parser
 
-DEFAULT = Path(__file__).parents[2].parent / "shared" / "conformance" / "open.jsonl.gz"
+DEFAULT = Path(__file__).parents[2].parent / "shared" / "conformance"
 
 
 def path() -> Path:
-    return Path(os.environ.get("CUPCAKE_CONFORMANCE", str(DEFAULT)))
+    named = Path(os.environ.get("CUPCAKE_CONFORMANCE") or DEFAULT)
+    return named / "open.jsonl.gz" if named.is_dir() else named
 
 
 def load() -> list[dict[str, Any]]:

@@ -272,7 +272,9 @@ def test_the_first_pattern_for_a_file_states_its_version(
 ) -> None:
     stated = json.dumps({"rego_version": 1, "file_rego_versions": patterns})
     line = f"eval -b {v0_bundle(tmp_path / 'b', stated)} -f raw data.old.p"
-    assert rego(line)[:2] == opa(line)[:2] == (0, "[1]\n")
+    assert rego(line)[:2] == (0, "[1]\n")
+    if "Version: 1.7." not in opa("version")[1]:  # which takes the patterns of several in any order
+        assert opa(line)[:2] == (0, "[1]\n")
 
 
 @pytest.mark.parametrize(
