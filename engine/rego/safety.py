@@ -21,6 +21,7 @@ from cupcake.engine.rego.uses import (
     SCALARS,
     Uses,
     body_uses,
+    call_uses,
     comes_before,
     expr_uses,
     known_of,
@@ -299,7 +300,7 @@ class Orderer:
     ) -> tuple[tuple[ast.Term, ...], ast.Body]:
         """Order `body`, then check the terms that are evaluated after it, which belong to `places`.
 
-        A term that itself binds (`[xs[i] | ...]` with a new `i`) moves into the body.
+        A term that itself binds (`[xs[i] | ...]` with an `i` that the body does not bind) moves into the body.
         """
         moved: list[ast.Expr] = []
         done: list[ast.Term] = []
@@ -310,7 +311,7 @@ class Orderer:
                 if inside is None:
                     inside = bound | set(_body_plain(body))
                 ref_outputs(term, inside, can)
-                if not can <= inside:
+                if not self.binds_all(body, can - bound):
                     local = self.fresh(term)
                     moved.append(
                         ast.Expr(ast.Unify(local, term), loc=term_loc(term), generated=True)
@@ -323,12 +324,36 @@ class Orderer:
             uses = Uses()
             term_uses(term, uses, at=place)
             self.at = place
-            for v, loc in uses.plain.items():
-                # A variable that the body uses without binding it was reported there.
-                if v not in bound and v not in _body_plain(body):
-                    self.report(v, loc)
+            if any(v not in bound for names in (uses.plain, uses.closed) for v in names):
+                self.unsafe_after(term, uses, bound, _body_plain(body))
             result.append(self.in_term(term, bound) if uses.closed else term)
         return tuple(result), ordered
+
+    def binds_all(self, body: ast.Body, names: set[str]) -> bool:
+        """Whether `body` has for each of `names` a statement that binds it, if all the rest is bound."""
+        if not names:
+            return True
+        rest = set(_body_plain(body))
+        return names <= rest and all(
+            any(v in outputs(expr, rest - {v}, self.is_relation) for expr in body) for v in names
+        )
+
+    def unsafe_after(
+        self, term: ast.Term, uses: Uses, bound: set[str], used: Container[str]
+    ) -> None:
+        """Report what the term of a head needs and its body, which uses `used`, does not bind. Without a call, a ref or
+        a closure the term is no statement of its own, so that what the body uses is reported there alone."""
+        whole = Uses()
+        if _moves(term):
+            term_uses(term, whole, at=term.loc)
+            for v in whole.closed:
+                if v not in bound and v in used:
+                    self.report(v, term.loc)
+        else:
+            call_uses(term, whole)
+        for v, loc in uses.plain.items():
+            if v not in bound and (v in whole.plain or v not in used):
+                self.report(v, whole.plain.get(v, loc))
 
     def fresh(self, term: ast.Term) -> ast.Var:
         name = f"{LOCAL}{len(self.written)}__"

@@ -54,7 +54,7 @@ def term_uses(
             if type(t) is not ast.String:
                 term_uses(t, uses, closed=closed, at=at)
     elif isinstance(term, ast.Call):
-        here = term.loc if term.loc.row else at
+        here = term.loc if term.loc.row and not closed else at
         for t in term.args:
             term_uses(t, uses, closed=closed, at=here)
     elif isinstance(term, (ast.Array, ast.Set)):
@@ -65,40 +65,47 @@ def term_uses(
             term_uses(k, uses, closed=closed, at=at)
             term_uses(v, uses, closed=closed, at=at)
     elif isinstance(term, ast.ObjectComprehension):
-        term_uses(term.key, uses, closed=True, at=at)
-        term_uses(term.value, uses, closed=True, at=at)
-        body_uses(term.body, uses, closed=True)
+        here = at if at.row else term.loc
+        term_uses(term.key, uses, closed=True, at=here)
+        term_uses(term.value, uses, closed=True, at=here)
+        body_uses(term.body, uses, closed=True, at=here)
     elif isinstance(term, (ast.ArrayComprehension, ast.SetComprehension)):
-        term_uses(term.term, uses, closed=True, at=at)
-        body_uses(term.body, uses, closed=True)
+        here = at if at.row else term.loc
+        term_uses(term.term, uses, closed=True, at=here)
+        body_uses(term.body, uses, closed=True, at=here)
 
 
-def expr_uses(expr: ast.Expr, uses: Uses, *, closed: bool = False) -> None:
+def expr_uses(
+    expr: ast.Expr, uses: Uses, *, closed: bool = False, at: ast.Location = ast.NOWHERE
+) -> None:
+    """`at`: where the closure that `expr` is in is evaluated, if it is in one that is evaluated as a whole."""
     kind = expr.kind
-    at = expr.loc
+    here = at if at.row else expr.loc
     if isinstance(kind, ast.Unify):
-        term_uses(kind.lhs, uses, closed=closed, at=at)
-        term_uses(kind.rhs, uses, closed=closed, at=at)
+        term_uses(kind.lhs, uses, closed=closed, at=here)
+        term_uses(kind.rhs, uses, closed=closed, at=here)
     elif isinstance(kind, ast.Every):
-        term_uses(kind.domain, uses, closed=closed, at=kind.domain.loc)
-        body_uses(kind.body, uses, closed=True)
+        term_uses(kind.domain, uses, closed=closed, at=at if at.row else kind.domain.loc)
+        body_uses(kind.body, uses, closed=True, at=here)
     elif isinstance(kind, ast.Block):
         for v in kind.needs:
-            term_uses(v, uses, closed=closed, at=at)
-        body_uses(kind.body, uses, closed=True)
+            term_uses(v, uses, closed=closed, at=here)
+        body_uses(kind.body, uses, closed=True, at=here if expr.negated else at)
     elif isinstance(kind, ast.Call):
         for t in kind.args:
-            term_uses(t, uses, closed=closed, at=at)
+            term_uses(t, uses, closed=closed, at=here)
     elif not isinstance(kind, NO_TERMS):
-        term_uses(kind, uses, closed=closed, at=at)
+        term_uses(kind, uses, closed=closed, at=here)
     for w in expr.withs:
-        term_uses(w.target, uses, closed=closed, at=at)
-        term_uses(w.value, uses, closed=closed, at=at)
+        term_uses(w.target, uses, closed=closed, at=here)
+        term_uses(w.value, uses, closed=closed, at=here)
 
 
-def body_uses(body: ast.Body, uses: Uses, *, closed: bool = False) -> None:
+def body_uses(
+    body: ast.Body, uses: Uses, *, closed: bool = False, at: ast.Location = ast.NOWHERE
+) -> None:
     for expr in body:
-        expr_uses(expr, uses, closed=closed)
+        expr_uses(expr, uses, closed=closed, at=at)
 
 
 def plain_vars(term: ast.Term) -> dict[str, ast.Location]:
@@ -106,3 +113,22 @@ def plain_vars(term: ast.Term) -> dict[str, ast.Location]:
     uses = Uses()
     term_uses(term, uses)
     return uses.plain
+
+
+def call_uses(term: ast.Term, uses: Uses) -> None:
+    """Collect the locals in the operands of the calls of `term`, outside closures."""
+    kind = type(term)
+    if kind in SCALARS or kind is ast.Var:
+        return
+    if isinstance(term, ast.Call):
+        term_uses(term, uses)
+    elif isinstance(term, ast.Ref):
+        for t in term.terms:
+            call_uses(t, uses)
+    elif isinstance(term, (ast.Array, ast.Set)):
+        for t in term.items:
+            call_uses(t, uses)
+    elif isinstance(term, ast.Object):
+        for k, v in term.pairs:
+            call_uses(k, uses)
+            call_uses(v, uses)
