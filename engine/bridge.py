@@ -23,8 +23,10 @@ _RESULT, _OBJECT, _FIRST = 2, 3, 4
 
 
 def runtime_builtins() -> Mapping[str, HostFunction]:
-    """Host functions over Python values for every builtin of the runtime, by name."""
-    return {name: _function(name) for name, b in REGISTRY.items() if b.home == "runtime"}
+    """Host functions over Python values for every builtin that only the runtime has, by name."""
+    return {
+        name: _function(name) for name, b in REGISTRY.items() if b.home == "runtime" and not b.zoned
+    }
 
 
 def _function(name: str) -> Callable[..., Value]:

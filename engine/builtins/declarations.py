@@ -190,12 +190,12 @@ time.parse_ns  host  string, string -> number
 time.parse_rfc3339_ns  runtime  string -> number
 time.parse_duration_ns  runtime  string -> number
 time.format  host  number | tuple[number, string] | tuple[number, string, string] -> string
-time.date  host  number | tuple[number, string] -> tuple[number, number, number]
-time.clock  host  number | tuple[number, string] -> tuple[number, number, number]
-time.weekday  host  number | tuple[number, string] -> string
-time.add_date  host  number, number, number, number -> number
-time.diff  host  number | tuple[number, string], number | tuple[number, string] -> tuple[number,
-      number, number, number, number, number]
+time.date  runtime  number | tuple[number, string] -> tuple[number, number, number]  zoned
+time.clock  runtime  number | tuple[number, string] -> tuple[number, number, number]  zoned
+time.weekday  runtime  number | tuple[number, string] -> string  zoned
+time.add_date  runtime  number, number, number, number -> number  zoned
+time.diff  runtime  number | tuple[number, string], number | tuple[number, string] -> tuple[number,
+      number, number, number, number, number]  zoned
 """
 
 CRYPTO = """

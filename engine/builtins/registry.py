@@ -4,7 +4,8 @@ Built once from `declarations.py`. It must not import an implementation, so that
 needs neither the host functions nor the VM.
 
 Flags of a declaration: `infix=OP` (its operator), `nondeterministic`, `deprecated` (refused in
-Rego v1), `relation` (many results), `variadic` (any number of the last argument) and `needs=LIBRARY`.
+Rego v1), `relation` (many results), `variadic` (any number of the last argument), `needs=LIBRARY` and `zoned` (the
+runtime's, but for operands that name a time zone).
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ def _declared() -> Iterator[tuple[str, Builtin]]:
                     deprecated="deprecated" in flags,
                     variadic="variadic" in flags,
                     requires=next((f[6:] for f in flags if f.startswith("needs=")), ""),
+                    zoned="zoned" in flags,
                 ),
             )
 

@@ -72,7 +72,7 @@ class Builtin:
     "runtime"). `deterministic` False: clock, random, network, environment. `infix` is its operator or "".
     `relation` True: the result is many (walk). `deprecated` True: refused in Rego v1. `requires` is the
     import name of an optional library without which calls are refused at compile time, "network" for
-    what no policy gets, "" for most.
+    what no policy gets, "" for most. `zoned` True: the runtime leaves operands that name a time zone to the host.
     """
 
     name: str
@@ -86,3 +86,4 @@ class Builtin:
     deprecated: bool = False
     variadic: bool = False
     requires: str = ""
+    zoned: bool = False

@@ -87,6 +87,14 @@
 #define RT_JSON_DEPTH_MAX 512
 #define RT_VALUE_DEPTH_MAX 1024
 
+/* Builtins that the host computes where an operand names a time zone: their places in rt_zoned_ids. */
+#define RT_ZONED_ADD_DATE 0
+#define RT_ZONED_CLOCK 1
+#define RT_ZONED_DATE 2
+#define RT_ZONED_DIFF 3
+#define RT_ZONED_WEEKDAY 4
+#define RT_ZONED_COUNT 5
+
 /* OPA's WebAssembly ABI. */
 #define RT_OPA_ABI_VERSION 1
 #define RT_OPA_ABI_MINOR 3

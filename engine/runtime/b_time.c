@@ -1,6 +1,5 @@
-/* Time without zones: RFC 3339 texts to nanoseconds since 1970, and durations. The rest of time.* needs zones and layouts,
- * which the host has. */
-#include "b_common.h"
+/* RFC 3339 texts to nanoseconds since 1970, and durations. Dates are in b_calendar.c; other layouts are the host's. */
+#include "b_time.h"
 
 static const char NAME[] = "time.parse_rfc3339_ns";
 
@@ -131,13 +130,6 @@ static int64_t days_in(int64_t year, int64_t month) {
     return days[month - 1] + (month == 2 && leap(year));
 }
 
-/* Days from 1970-01-01 to a date of the Gregorian calendar (years 0 to 9999). */
-static int64_t days_from_civil(int64_t year, int64_t month, int64_t day) {
-    int64_t y = year - (month <= 2), era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
-    int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
 RT_EXPORT rt_v bi_time_parse_rfc3339_ns(rt_v text) {
     B_STRING(NAME, 1, text);
     reader r = {text, rt_str(text), rt_str(text) + rt_str_len(text), false};
@@ -163,11 +155,9 @@ RT_EXPORT rt_v bi_time_parse_rfc3339_ns(rt_v text) {
     }
     if (!r.failed && (day < 1 || day > days_in(year, month))) out_of_range(&r, "day");
     if (r.failed) return 0;
-    int64_t seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - east, result;
-    /* Before 1970 the seconds are one too low for the fraction: -1 s + 0.5 s; the product must not overflow on the way. */
-    int64_t high = seconds < 0 ? seconds + 1 : seconds, low = seconds < 0 ? nano - 1000000000 : nano;
-    if (high > INT64_MAX / 1000000000 || high < INT64_MIN / 1000000000 ||
-        __builtin_add_overflow(high * 1000000000, low, &result))
+    int64_t result;
+    uint64_t clock = (uint64_t)(hour * 3600 + minute * 60 + second - east);
+    if (!b_nanoseconds(b_midnight((uint64_t)year, (uint32_t)month, day) + clock, nano, &result))
         return rt_builtin_error(NAME, "time outside of valid range");
     return rt_int(result);
 }

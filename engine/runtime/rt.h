@@ -303,6 +303,7 @@ extern int32_t rt_regex_count;
 extern const rt_program_entry *rt_glob_table;
 extern int32_t rt_glob_count;
 extern int32_t rt_regex_compile_id;
+extern int32_t rt_zoned_ids[RT_ZONED_COUNT];
 extern int32_t rt_strict;
 
 /* ---- host (imports) ---- */

@@ -62,11 +62,11 @@ class Assembled:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Something to prepare before a function runs: a builtin's `pattern` (an array with its delimiters for a glob), or, where it
-    is not known, the host's compiler of patterns."""
+    """Something to prepare before a function runs: a builtin's pattern (an array with its delimiters for a glob), or a builtin of
+    the `host` that the runtime may call itself. `text` is the pattern, or the name."""
 
-    kind: Literal["regex", "glob", "compiler"]
-    pattern: str = ""
+    kind: Literal["regex", "glob", "host"]
+    text: str
     delimiters: tuple[str, ...] | None = None
 
 

@@ -86,7 +86,7 @@ def generate(
     functions += [compile_plan(unit, i, p) for i, p in enumerate(policy.plans)]
     frame_size = 4 * len(unit.memo_slots)
     placement.place(functions)
-    words = _pattern_tables(unit.image, placement)
+    words = _pattern_tables(unit.image, placement) | _called_back(unit.image, placement)
     names = tuple(p.name for p in policy.plans)
     run_constants = _run_texts(unit)
     own = [
@@ -143,9 +143,33 @@ def _pattern_tables(image: RuntimeImage, placed: Placement) -> dict[int, int]:
             table = b"".join(n.to_bytes(4, "little") for pair in pairs for n in pair)
             words[_address(image, f"rt_{kind}_table")] = placed.bytes_at(table)
             words[_address(image, f"rt_{kind}_count")] = len(pairs)
-    if "rt_regex_compile_id" in image.addresses:
-        words[image.addresses["rt_regex_compile_id"]] = placed.host_ids.get(REGEX_COMPILE, -1)
     return words
+
+
+# What the runtime itself calls on the host: its variable, and the builtins whose ids stand there one after the other.
+_CALLED_BACK = (
+    ("rt_regex_compile_id", {0: REGEX_COMPILE}),
+    (
+        "rt_zoned_ids",
+        {
+            abi.ZONED_ADD_DATE: "time.add_date",
+            abi.ZONED_CLOCK: "time.clock",
+            abi.ZONED_DATE: "time.date",
+            abi.ZONED_DIFF: "time.diff",
+            abi.ZONED_WEEKDAY: "time.weekday",
+        },
+    ),
+)
+
+
+def _called_back(image: RuntimeImage, placed: Placement) -> dict[int, int]:
+    """The ids of those that this policy needs, by address; the others stay -1."""
+    return {
+        image.addresses[variable] + 4 * place: placed.host_ids[name]
+        for variable, names in _CALLED_BACK
+        for place, name in names.items()
+        if name in placed.host_ids
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,14 +103,17 @@ class Placement:
     def _prepare(self, need: Need) -> None:
         if need in self.regexes or need in self.globs:
             return
-        program = None if need.kind == "compiler" else self._unit.program(need)
+        if need.kind == "host":
+            self._host_id(need.text)
+            return
+        program = self._unit.program(need)
         if program is None:
             self._host_id(REGEX_COMPILE)
         elif need.kind == "regex":
-            self.regexes[need] = self.value(need.pattern), self.bytes_at(program)
+            self.regexes[need] = self.value(need.text), self.bytes_at(program)
         else:
             delimiters = None if need.delimiters is None else ir.ConstArray(need.delimiters)
-            key = ir.ConstArray((need.pattern, delimiters))
+            key = ir.ConstArray((need.text, delimiters))
             self.globs[need] = self.value(key), self.bytes_at(program)
 
     def _dispatch_table(self) -> int:

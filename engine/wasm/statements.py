@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from cupcake.engine.builtins.types import NUMBER
 from cupcake.engine.plan import ir
 from cupcake.engine.runtime import abi
 from cupcake.engine.wasm import opcodes as op
 from cupcake.engine.wasm.asm import Assembled, Assembler
 from cupcake.engine.wasm.errors import CodegenError
-from cupcake.engine.wasm.known import UNKNOWN, keys_of, values_of
+from cupcake.engine.wasm.known import A_NUMBER, UNKNOWN, Row, keys_of, values_of
 from cupcake.engine.wasm.unit import MAX_HOST_ARGS, Made, Unit, plan_symbol, policy_symbol
 from cupcake.engine.wasm.uses import read_locals
 
@@ -49,6 +50,8 @@ class FunctionWriter:
         self.conflict = conflict
         self.callees: dict[str, object] = {}
         self.labels: list[int] = []
+        self.open_blocks = [0]
+        self.last_block = 0
         self.withs: list[_With] = []
         self.known: dict[int, object] = dict.fromkeys(params, UNKNOWN)
         self.result = self.asm.fixed_local()
@@ -122,7 +125,10 @@ class FunctionWriter:
             )
         label = self.asm.block()
         self.labels.append(label)
+        self.last_block += 1
+        self.open_blocks.append(self.last_block)
         yield label
+        self.open_blocks.pop()
         self.labels.pop()
         self.asm.end()
 
@@ -157,14 +163,17 @@ class FunctionWriter:
         self.asm.get(self.local(s.array))
         self.push(s.value)
         self.do("rt_array_push")
+        row = self.known.get(s.array)
+        if isinstance(row, Row):
+            row.append(self.constant(s.value), self.open_blocks[-1])
 
     def number_int(self, s: ir.AssignIntStmt | ir.MakeNumberIntStmt, fail: int) -> None:
         self.asm.const(self.unit.number(s.value))
-        self.store(s.target)
+        self.store(s.target, A_NUMBER)
 
     def number_ref(self, s: ir.MakeNumberRefStmt, fail: int) -> None:
         self.asm.const(self.unit.value(ir.ConstNumber(self.unit.policy.static.strings[s.index])))
-        self.store(s.target)
+        self.store(s.target, A_NUMBER)
 
     def assign_once(self, s: ir.AssignVarOnceStmt, fail: int) -> None:
         self.mark(s.place)
@@ -204,13 +213,15 @@ class FunctionWriter:
                 self.push(arg)
             self.call(policy_symbol(s.func))
         else:
-            self.builtin_call(s)
+            value = self.builtin_call(s)
         self.asm.tee(self.local(s.result))
-        self.known[s.result] = UNKNOWN
+        self.known[s.result] = value if s.result not in self.known else UNKNOWN
         self.unless(fail)
 
-    def builtin_call(self, s: ir.CallStmt) -> None:
+    def builtin_call(self, s: ir.CallStmt) -> object:
+        """Leaves the result on the stack; returns what is known of it."""
         builtin = self.unit.builtin(s.func)
+        known = A_NUMBER if builtin.result == NUMBER else UNKNOWN
         if builtin.home == "host":
             if len(s.args) > MAX_HOST_ARGS:
                 raise CodegenError(
@@ -221,17 +232,18 @@ class FunctionWriter:
             for arg in s.args:
                 self.push(arg)
             self.call(f"opa_builtin{len(s.args)}")
-            return
+            return known
         symbol = builtin.symbol
         takes = len(self.unit.signature(symbol).params)
         if takes != len(s.args):
             raise CodegenError(
                 f"{s.func} is called with {len(s.args)} arguments, the runtime's takes {takes}"
             )
-        self.asm.needs += self.unit.pattern_needs(s.func, [self.constant(a) for a in s.args])
+        self.asm.needs += self.unit.needs(builtin, [self.constant(a) for a in s.args])
         for arg in s.args:
             self.push(arg)
         self.call(symbol)
+        return known
 
     def call_dynamic(self, s: ir.CallDynamicStmt, fail: int) -> None:
         asm, unit = self.asm, self.unit
@@ -331,7 +343,8 @@ class FunctionWriter:
                 self.call("rt_object")
             case ir.MakeSetStmt():
                 self.call("rt_set")
-        self.store(s.target)
+        is_array = isinstance(s, ir.MakeArrayStmt)
+        self.store(s.target, Row(self.open_blocks[-1]) if is_array else UNKNOWN)
 
     def make_null(self, s: ir.MakeNullStmt, fail: int) -> None:
         self.asm.const(self.unit.value(None))

@@ -17,7 +17,7 @@ from cupcake.engine.runtime.layout import ConstantImages
 from cupcake.engine.wasm.asm import Assembled, Hole, Need
 from cupcake.engine.wasm.errors import CodegenError
 from cupcake.engine.wasm.image import RuntimeImage
-from cupcake.engine.wasm.known import UNKNOWN, constant_of, strings_of
+from cupcake.engine.wasm.known import UNKNOWN, constant_of, may_name_zone, strings_of
 from cupcake.engine.wasm.module import FuncType
 
 REGEX_COMPILE = "internal.regex_compile"
@@ -149,11 +149,16 @@ class Unit:
             for name in [name for name in functions if name not in self.funcs]:
                 del functions[name]
 
+    def needs(self, builtin: Builtin, args: Iterable[object]) -> list[Need]:
+        """What a call to a builtin of the runtime needs. `args` holds what is known of each (`known.py`)."""
+        known = list(args)
+        if builtin.zoned:
+            return [Need("host", builtin.name)] if any(map(may_name_zone, known)) else []
+        return self._pattern_needs(builtin.name, known)
+
     # -- patterns known at compile time ---------------------------------------------------------------------
 
-    def pattern_needs(self, builtin: str, args: Iterable[object]) -> list[Need]:
-        """What a call to a matching builtin needs. `args` holds what is known of each (`known.py`)."""
-        known = list(args)
+    def _pattern_needs(self, builtin: str, known: list[object]) -> list[Need]:
         if builtin == "glob.match":
             return self._glob_needs(known)
         if builtin == "regex.template_match":  # its pattern is put together in the call
@@ -191,16 +196,16 @@ class Unit:
         if need not in programs:
             try:
                 programs[need] = (
-                    self._compile_pattern(need.pattern)
+                    self._compile_pattern(need.text)
                     if need.kind == "regex"
-                    else self._compile_glob(need.pattern, need.delimiters)
+                    else self._compile_glob(need.text, need.delimiters)
                 )
             except RegexError:
                 programs[need] = None
         return programs[need]
 
 
-_COMPILER = Need("compiler")
+_COMPILER = Need("host", REGEX_COMPILE)
 POLICY_PREFIX = "policy:"
 PLAN_PREFIX = "plan:"
 

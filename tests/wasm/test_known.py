@@ -1,4 +1,5 @@
-"""Patterns that a call can only get from a constant collection are compiled with the policy, and give the same answers."""
+"""What is known of operands while a policy is compiled: patterns from constant collections are compiled with it, and calls that
+cannot name a time zone need no host. The answers are the same."""
 
 from __future__ import annotations
 
@@ -73,3 +74,37 @@ result if { hit with data.a.words as ["push$"] }
     assert policy.evaluate("a/hit", "rm x") is True
     assert policy.evaluate("a/result", "git push") is True
     assert policy.evaluate("a/result", "rm x") is UNDEFINED
+
+
+# A call -> whether it may come to the host.
+CALENDAR = {
+    "time.clock(0)": False,
+    "time.clock(1.5e18)": False,
+    "time.clock(time.now_ns())": False,
+    'time.clock([0, "UTC"])': False,
+    'time.clock([time.now_ns(), ""])': False,
+    'time.clock([input.ns, "UTC"])': False,
+    "time.weekday(now)": True,
+    "time.weekday(time.parse_rfc3339_ns(input.at))": False,
+    'ns := time.parse_rfc3339_ns(input.at); x := time.date([ns, "UTC"])': False,
+    "time.add_date(time.now_ns(), 0, 1, 0)": False,
+    'time.diff(time.now_ns(), [0, ""])': False,
+    "time.clock(input.ns)": True,
+    'time.clock([0, "Asia/Tokyo"])': True,
+    "time.clock([0, input.zone])": True,
+    'some zone in ["", "Asia/Tokyo"]; x := time.clock([0, zone])': True,
+    'x := time.clock([y | some y in [0, "Asia/Tokyo"]])': True,
+    'time.diff(0, [0, "Asia/Tokyo"])': True,
+}
+
+
+@pytest.mark.parametrize("body", CALENDAR)
+def test_the_host_is_asked_only_where_there_may_be_a_time_zone(body: str) -> None:
+    module = f"package a\nnow := input.ns\nresult if {{ {body} }}"
+    artifact = compile_policy({"a.rego": module}, entrypoints=("a/result",))
+    called = {
+        name for name in artifact.builtins if name.startswith("time.") and name != "time.now_ns"
+    }
+    assert bool(called) is CALENDAR[body]
+    given = {"ns": 0, "zone": "Asia/Tokyo", "at": "2024-01-02T03:04:05Z"}
+    assert load(artifact).evaluate("a/result", given) is True

@@ -204,6 +204,17 @@ def _offset(offset: int, piece: str) -> str:
     return text
 
 
+def _quoted(text: str) -> str:
+    """As Go's time package quotes: byte by byte what is not printable ASCII."""
+    shown = ""
+    for byte in text.encode("utf-8", "replace"):
+        char = chr(byte)
+        shown += (
+            f"\\x{byte:02x}" if not 32 <= byte < 128 else "\\" + char if char in '"\\' else char
+        )
+    return f'"{shown}"'
+
+
 def parse_moment(layout: str, text: str) -> Moment:
     """The moment that the text says; raises LayoutError in Go's words."""
     return _Parser(layout, text).run()
@@ -220,12 +231,12 @@ class _Parser:
 
     def fail(self, piece: str) -> LayoutError:
         return LayoutError(
-            f'parsing time "{self.text}" as "{self.layout}": '
-            f'cannot parse "{self.rest}" as "{piece}"'
+            f"parsing time {_quoted(self.text)} as {_quoted(self.layout)}: "
+            f"cannot parse {_quoted(self.rest)} as {_quoted(piece)}"
         )
 
     def out_of_range(self, what: str) -> LayoutError:
-        return LayoutError(f'parsing time "{self.text}": {what} out of range')
+        return LayoutError(f"parsing time {_quoted(self.text)}: {what} out of range")
 
     def digits(self, piece: str, least: int, most: int) -> int:
         found = re.match(f"[0-9]{{{least},{most}}}", self.rest)
@@ -234,16 +245,28 @@ class _Parser:
         self.rest = self.rest[found.end() :]
         return int(found.group())
 
+    def skip(self, literal: str) -> None:
+        """What stands between two pieces. Spaces are as good as any number of spaces, none at the end of the text."""
+        for run in re.findall(" +|[^ ]", literal):
+            if run[0] == " ":
+                if self.rest and self.rest[0] != " ":
+                    raise self.fail(literal)
+                self.rest = self.rest.lstrip(" ")
+            elif self.rest.startswith(run):
+                self.rest = self.rest[1:]
+            else:
+                raise self.fail(literal)
+
     def run(self) -> Moment:
         pieces = list(_pieces(self.layout))
         zone = "UTC"
         for index, (literal, piece) in enumerate(pieces):
-            if not self.rest.startswith(literal):
-                raise self.fail(literal)
-            self.rest = self.rest[len(literal) :]
+            self.skip(literal)
             if not piece:
                 if self.rest:
-                    raise LayoutError(f'parsing time "{self.text}": extra text: "{self.rest}"')
+                    raise LayoutError(
+                        f"parsing time {_quoted(self.text)}: extra text: {_quoted(self.rest)}"
+                    )
                 break
             if piece == "MST":
                 zone = self.zone_name(piece)

@@ -25,6 +25,7 @@ from cupcake.engine.builtins.host.operands import failed, integer, string, type_
 from cupcake.engine.builtins.values import Value
 
 _NS = 1_000_000_000
+_YEAR_ZERO = 292_277_022_400
 _MIN, _MAX = -(1 << 63), (1 << 63) - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -72,6 +73,10 @@ def _zone(name: str, key: str) -> ZoneInfo | None:
     """None is UTC."""
     if key in ("", "UTC", "Local"):  # the host's own zone is not a policy's business
         return None
+    if "\0" in key:
+        raise failed(name, "invalid argument")
+    if key.startswith(("/", "\\")) or ".." in key:
+        raise failed(name, "time: invalid location name")
     try:
         return ZoneInfo(key)
     except (OSError, ValueError, KeyError):
@@ -107,11 +112,21 @@ def _instant(name: str, value: Value) -> tuple[int, ZoneInfo | None, str]:
     if isinstance(number, bool) or not isinstance(number, int | Decimal):
         raise type_error(name, 1, value, wanted)
     if isinstance(number, Decimal):
-        whole = number.adjusted() < 25 and number == number.to_integral_value()
-        number = int(number) if whole else _MAX + 1
+        number = _whole(number)
     if not _MIN <= number <= _MAX:
         raise failed(name, "timestamp too big")
     return number, zone, layout
+
+
+def _whole(number: Decimal) -> int:
+    """The integer that a number is once it is rounded to the 64 bits of OPA's floating point; one beyond the range where it
+    is none."""
+    if not -2 < number.adjusted() < 20:
+        return 0 if number == 0 else _MAX + 1
+    exact = Fraction(number)
+    bits = 64 - max(int(abs(exact)).bit_length(), 1)
+    scaled = round(exact * (1 << bits))
+    return scaled >> bits if scaled % (1 << bits) == 0 else _MAX + 1
 
 
 def _moment(name: str, value: Value) -> Moment:
@@ -183,6 +198,22 @@ def _weekday(value: Value) -> Value:
     return weekday(_moment("time.weekday", value))
 
 
+def _signed(number: int) -> int:
+    """The lowest 64 bits, as Go's sums come out."""
+    return (number - _MIN) % (1 << 64) + _MIN
+
+
+def _midnight(year: int, month: int, day: int) -> int:
+    """Seconds from 1970 to a date, which may lie beyond the 64 bits: then it is where Go finds it (b_calendar.c is the twin)."""
+
+    def days(year: int, month: int, day: int) -> int:
+        century, of_century = divmod((year + _YEAR_ZERO - (month < 3)) % (1 << 64), 100)
+        of_days = 1461 * of_century // 4 + (153 * ((month + 9) % 12) + 2) // 5
+        return 146_097 * century % (1 << 64) // 4 + of_days + day - 1
+
+    return (days(year, month, day) - days(1970, 1, 1)) * 86_400
+
+
 def _add_date(value: Value, years: Value, months: Value, days: Value) -> Value:
     name = "time.add_date"
     nanoseconds, zone, _ = _instant(name, value)
@@ -190,8 +221,9 @@ def _add_date(value: Value, years: Value, months: Value, days: Value) -> Value:
     add_months = integer(name, 3, months)
     add_days = integer(name, 4, days)
     at = moment_at(nanoseconds, *_offset_at(zone, nanoseconds))
-    day = days_from_civil(at.year + add_years, at.month + add_months, at.day + add_days)
-    local = day * 86_400 + at.hour * 3600 + at.minute * 60 + at.second
+    carry, from_january = divmod(_signed(at.month + add_months - 1), 12)
+    midnight = _midnight(at.year + add_years + carry, from_january + 1, _signed(at.day + add_days))
+    local = _signed(midnight + at.hour * 3600 + at.minute * 60 + at.second)
     if not _MIN <= local * _NS <= _MAX:
         raise failed(name, "time outside of valid range")
     # The offset at the new date; a second look settles dates close to a change of the clocks.
