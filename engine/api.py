@@ -144,7 +144,8 @@ def query(
     )
     assert checked.query is not None
     asked = in_order(checked.query)
-    artifact = assemble(plan(checked, (), base, query=asked), extra_builtins=extra, linked=False)
+    planned = plan(checked, (), base, queries={"query": asked})
+    artifact = assemble(planned, extra_builtins=extra, linked=False)
     artifact = replace(artifact, rego_version=rego_version)
     policy = load_policy(artifact, limits=limits, builtins=builtins, effects=effects, quick=True)
     if input_term is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 from cupcake.engine.artifact import Artifact
@@ -32,6 +32,36 @@ RegoVersion: TypeAlias = Literal["v2", "v1", "v0"]
 _STALE_CONSTANTS: Final = 20_000
 
 
+@dataclass(slots=True)
+class Caches:
+    """What the compiles of a policy leave for the next one of nearly the same. Planned functions name strings by their number in
+    the pool, code names constants: the three go together."""
+
+    modules: ModuleCache = field(default_factory=ModuleCache)
+    plans: PlanCache = field(default_factory=PlanCache)
+    code: CodeCache = field(default_factory=CodeCache)
+    _room: int = 0
+
+    def start(self) -> None:
+        """A compile begins: drops everything when most of it belongs to versions that are gone."""
+        if len(self.code.values) > self._room:
+            self.modules, self.plans, self.code = ModuleCache(), PlanCache(), CodeCache()
+            self._room = 0
+
+    def done(self) -> None:
+        """The compile has succeeded."""
+        if not self._room:
+            self._room = len(self.code.values) + _STALE_CONSTANTS
+
+    def aside(self) -> Caches:
+        """For another plan of the same rules, which does not forget what only the one before has needed."""
+        plans = replace(
+            self.plans, functions=dict(self.plans.functions), answers=dict(self.plans.answers)
+        )
+        code = replace(self.code, functions=dict(self.code.functions))
+        return Caches(self.modules, plans, code, self._room)
+
+
 class Compiler:
     """Not for use by several threads at once."""
 
@@ -47,9 +77,7 @@ class Compiler:
         self.rego_version, self.effects = rego_version, effects
         self._linked = linked
         self._parsed: dict[str, tuple[str, ast.Module]] = {}
-        # Planned functions name strings by their number in the pool, code names constants: the three go together.
-        self._modules, self._plans, self._code = ModuleCache(), PlanCache(), CodeCache()
-        self._room = 0
+        self._caches = Caches()
 
     def compile(
         self, modules: Mapping[str, str], data: object = None, entrypoints: Sequence[str] = ()
@@ -60,9 +88,8 @@ class Compiler:
         _require(entrypoints)
         require_texts(modules)
         require_version(self.rego_version)
-        if len(self._code.values) > self._room:
-            self._modules, self._plans, self._code = ModuleCache(), PlanCache(), CodeCache()
-            self._room = 0
+        caches = self._caches
+        caches.start()
         with collector_at_rest():
             parsed = [self._parse(name, text) for name, text in modules.items()]
             self._parsed = {m.file: (modules[m.file], m) for m in parsed}
@@ -71,18 +98,17 @@ class Compiler:
                 parsed,
                 data_paths=data if isinstance(data, Mapping) else None,
                 absent=absent_libraries() | never_allowed(self.effects),
-                cache=self._modules,
+                cache=caches.modules,
                 sources=modules,
             )
             planned = plan(
-                checked, [entrypoint_path(e) for e in entrypoints], base, cache=self._plans
+                checked, [entrypoint_path(e) for e in entrypoints], base, cache=caches.plans
             )
             artifact = replace(
-                assemble(planned, cache=self._code, linked=self._linked),
+                assemble(planned, cache=caches.code, linked=self._linked),
                 rego_version=self.rego_version,
             )
-        if not self._room:
-            self._room = len(self._code.values) + _STALE_CONSTANTS
+        caches.done()
         return artifact
 
     def _parse(self, name: str, text: str) -> ast.Module:

@@ -135,7 +135,7 @@ class Prepared:
                 checked,
                 (),
                 document(asked.loaded.data),
-                query=query,
+                queries={"query": query},
                 index=asked.indexed and not asked.counting,
                 counters=len(counters or ()),
             )

@@ -155,16 +155,28 @@ def allowed_builtins(options: argparse.Namespace) -> frozenset[str] | None:
     return read_builtins(options.capabilities, version_of(options))
 
 
-def parse_all(loaded: Loaded, version: Version) -> list[Module]:
-    """Parses every module, as `version` where its bundle states none; raises CompileErrors with the parse errors of all."""
+#: Name of a file -> its text, the version that it was parsed as, and the module.
+Parsed: TypeAlias = "dict[str, tuple[str, str, Module]]"
+
+
+def parse_all(loaded: Loaded, version: Version, known: Parsed | None = None) -> list[Module]:
+    """Parses every module, as `version` where its bundle states none; raises CompileErrors with the parse errors of all. What
+    is `known` from before, which is brought up to date, is not parsed again."""
     from cupcake.engine.rego.parser import parse_module
+
+    known = {} if known is None else known
 
     parsed: list[Module] = []
     wrong: list[Diagnostic] = []
     for name, text in loaded.modules.items():
         stated = loaded.versions.get(name, version)
+        before = known.get(name)
+        if before is not None and before[:2] == (text, stated):
+            parsed.append(before[2])
+            continue
         try:
             parsed.append(parse_module(text, name, rego_version=stated))
+            known[name] = (text, stated, parsed[-1])
         except CompileErrors as errors:
             wrong += errors.diagnostics
     if wrong:

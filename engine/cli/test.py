@@ -18,6 +18,7 @@ from cupcake.engine.cli.options import (
     DONE,
     FAILED,
     NO,
+    Parsed,
     Parser,
     UsageError,
     allowed_builtins,
@@ -152,9 +153,11 @@ def _watch(options: argparse.Namespace) -> int:
         inside = any(Path(path).is_relative_to(folder) for folder in folders)
         return path in files or (inside and path.endswith(_WATCHED))
 
+    work = _Work()
+
     def once() -> None:
         try:
-            run_once(options)
+            run_once(options, work)
         except (EngineError, OSError) as error:
             report(error, options)
         print(f"{test_report.RULE}\nWatching for changes; end with Ctrl-C.", flush=True)
@@ -179,8 +182,19 @@ def _watch(options: argparse.Namespace) -> int:
     return DONE
 
 
-def run_once(options: argparse.Namespace) -> int:
-    """Runs the tests and prints the report."""
+class _Work:
+    """What a run leaves for the next one of the same files."""
+
+    def __init__(self) -> None:
+        from cupcake.engine.testing.runner import SuiteCache
+
+        self.parsed: Parsed = {}
+        self.compiled = SuiteCache()
+
+
+def run_once(options: argparse.Namespace, before: _Work | None = None) -> int:
+    """Runs the tests and prints the report. After a run `before`, only what has changed is compiled."""
+    work = before or _Work()
     from cupcake.engine.compiler import collector_at_rest
     from cupcake.engine.testing.runner import compile_tests
     from cupcake.engine.vm.cache import default_folder
@@ -188,7 +202,7 @@ def run_once(options: argparse.Namespace) -> int:
     loaded = load_given(options)
     with collector_at_rest():
         suite = compile_tests(
-            parse_all(loaded, version_of(options)),
+            parse_all(loaded, version_of(options), work.parsed),
             loaded.data,
             loaded.modules,
             only=None if options.run is None else re.compile(options.run),
@@ -197,6 +211,7 @@ def run_once(options: argparse.Namespace) -> int:
             allowed=allowed_builtins(options),
             core_cache=default_folder(),
             schemas=load_schemas(options.schema),
+            cache=work.compiled,
         )
     if options.fail_on_empty and not suite.tests:
         print("no tests were run", file=sys.stderr)
@@ -210,7 +225,7 @@ def run_once(options: argparse.Namespace) -> int:
 
 def _run(suite: Suite, options: argparse.Namespace, sources: Mapping[str, str]) -> int:
     as_json = options.format == "json"
-    results = list(suite.run(explained=not as_json))
+    results = suite.run(explained=not as_json)
     coverage = suite.coverage()
     code = DONE
     if coverage is not None:

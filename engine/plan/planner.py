@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 from cupcake.engine.plan import collect, ir, rule_tree
 from cupcake.engine.plan.collect import Collection
@@ -26,8 +27,8 @@ from cupcake.engine.plan.terms import data_path
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Checked, CheckedQuery
 
-QUERY_PLAN = "query"
 RESULT_KEY = "result"
+_NO_QUERIES: Mapping[str, CheckedQuery] = MappingProxyType({})
 
 
 def plan(
@@ -35,22 +36,21 @@ def plan(
     entrypoints: Sequence[str] = (),
     data: ir.Const | ir.ConstDocument = ir.ConstObject(()),  # noqa: B008 - immutable
     *,
-    query: CheckedQuery | None = None,
+    queries: Mapping[str, CheckedQuery] = _NO_QUERIES,
     index: bool = True,
     cache: PlanCache | None = None,
     counters: int = 0,
 ) -> ir.Policy:
-    """Plans entrypoints (`"a/b/c"`, each adds `{"result": value}` to the result set) and the query, if any.
+    """Plans entrypoints (`"a/b/c"`, each adds `{"result": value}` to the result set) and queries.
 
-    The query's plan is named `query` and adds one object `{name: value}` for each solution. `data` is the base
+    The plan of a query has the name that it is given by, and adds one object `{name: value}` for each solution. `data` is the base
     document. `index=False` plans every rule as written, without rule indexes: the oracle for tests of the index. With a `cache`,
     which serves one value of `index`, functions are taken from the plan before where nothing that they depend on changed.
     `counters` is how many the rules were instrumented with (`counting.py`).
     Raises PlanError where `checked` breaks a promise of CHECKED.md."""
     unit = _Unit(checked, index, PlanCache() if cache is None else cache)
     plans = [unit.entrypoint(name) for name in entrypoints]
-    if query is not None:
-        plans.append(unit.query(query))
+    plans += [unit.query(name, query) for name, query in queries.items()]
     funcs = unit.drain()
     return ir.Policy(unit.pool.static(), tuple(plans), funcs, data, counters)
 
@@ -230,7 +230,7 @@ class _Unit:
         self._add_result(planner, [(RESULT_KEY, value)])
         return ir.Plan(name, (planner.finish(mark),))
 
-    def query(self, query: CheckedQuery) -> ir.Plan:
+    def query(self, name: str, query: CheckedQuery) -> ir.Plan:
         """The plan of an ad-hoc query."""
         planner = GroupPlanner(self, Scope())
         mark = planner.capture()
@@ -239,7 +239,7 @@ class _Unit:
             planner,
             [(name, planner.term(var)) for name, var in query.vars if not planner.unbound(var)],
         )
-        return ir.Plan(QUERY_PLAN, (planner.finish(mark),))
+        return ir.Plan(name, (planner.finish(mark),))
 
     def _add_result(self, planner: GroupPlanner, pairs: list[tuple[str, ir.Operand]]) -> None:
         result = planner.local()

@@ -31,13 +31,27 @@ class TestCase:
         return f"{self.package}.{self.name}"
 
 
-def find_tests(modules: Iterable[ast.Module]) -> tuple[list[ast.Module], list[TestCase]]:
-    """The modules with every definition of a test renamed apart, and the tests by file and row."""
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """What a parsed module became, and the names that its tests got."""
+
+    parsed: ast.Module
+    names: tuple[str, ...]
+    module: ast.Module
+
+
+def find_tests(
+    modules: Iterable[ast.Module], known: dict[str, Renamed] | None = None
+) -> tuple[list[ast.Module], list[TestCase]]:
+    """The modules with every definition of a test renamed apart, and the tests by file and row. With what is `known` of the
+    files from before, which is brought up to date, one that has not changed is the same object."""
+    known = {} if known is None else known
     seen: dict[tuple[str, ...], int] = {}
     tests: list[TestCase] = []
     renamed: list[ast.Module] = []
     for module in sorted(modules, key=lambda m: m.file):
         rules: list[ast.Rule] = []
+        first = len(tests)
         for rule in module.rules:
             found = None if rule.default else _test(module, rule, seen)
             if found is None:
@@ -46,7 +60,12 @@ def find_tests(modules: Iterable[ast.Module]) -> tuple[list[ast.Module], list[Te
             test, rule = found
             tests.append(test)
             rules.append(rule)
-        renamed.append(replace(module, rules=tuple(rules)))
+        names = tuple([test.name for test in tests[first:]])
+        before = known.get(module.file)
+        if before is None or before.parsed is not module or before.names != names:
+            before = Renamed(module, names, replace(module, rules=tuple(rules)))
+        known[module.file] = before
+        renamed.append(before.module)
     return renamed, tests
 
 

@@ -2,11 +2,13 @@
 
 Bodies of the checked form are ordered, so that every prefix of one is a query of its own: the first prefix without a
 solution ends with the expression that failed. It only looks; the test's result is never taken from here.
+
+An explanation yields the queries that it may ask, and is sent the answers (`asking.py` compiles those of many at once).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -14,8 +16,8 @@ from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import CheckedQuery
 from cupcake.engine.rego.uses import Uses, body_uses, plain_vars, term_uses
 
-#: Evaluates a query of the checked form; one dict a solution.
-Ask: TypeAlias = Callable[[CheckedQuery], list[dict[str, Any]]]
+#: Evaluates one of the queries that were yielded, by its number; one dict a solution.
+Answers: TypeAlias = Callable[[int], list[dict[str, Any]]]
 
 _SHOWN = 3
 _PROBE = "__local_probe_{}__"
@@ -43,34 +45,36 @@ class Failure:
     items: tuple[Any, ...] = ()
 
 
-def explain(rule: ast.Rule, ask: Ask, sources: Mapping[str, str]) -> Failure:
+#: An explanation under way.
+Explaining: TypeAlias = Generator[Sequence[CheckedQuery], Answers, Failure]
+
+
+def explain(rule: ast.Rule, sources: Mapping[str, str]) -> Explaining:
     """Where the rule (of the checked form) stops. The last link of an else chain is the one that is shown."""
     while rule.else_ is not None:
         rule = rule.else_
     body = rule.body
-    if ask(CheckedQuery(body, ())):
+    # Number n asks whether the first n + 1 expressions hold.
+    answers = yield [CheckedQuery(body[: size + 1], ()) for size in range(len(body))]
+    if answers(len(body) - 1):
         return Failure(rule.head.loc, note="the body holds, but the value of the rule is undefined")
     low, high = 0, len(body) - 1
     while low < high:  # the first expression that leaves no solution
         middle = (low + high) // 2
-        if ask(CheckedQuery(body[: middle + 1], ())):
+        if answers(middle):
             low = middle + 1
         else:
             high = middle
-    return _failure(body[:low], body[low], ask, sources)
+    return (yield from _failure(body[:low], body[low], sources))
 
 
-def case_names(rule: ast.Rule, count: int, ask: Ask) -> list[list[Any]]:
-    """The operands after the name of a `test_x[note]` rule, as far as the body gets them."""
+def case_names(rule: ast.Rule, count: int) -> CheckedQuery:
+    """Asks for the operands after the name of a `test_x[note]` rule, as far as the body gets them: `names` of the solutions."""
     terms = rule.head.ref.terms[-count:]
     probe = ast.Var(_PROBE.format(0))
     expr = ast.Expr(ast.Unify(probe, ast.Array(terms)), generated=True)
     body = (*rule.body[: _binding_size(rule, terms)], expr)
-    found: list[list[Any]] = []
-    for solution in ask(CheckedQuery(body, (("names", probe),))):
-        if solution["names"] not in found:
-            found.append(solution["names"])
-    return found
+    return CheckedQuery(body, (("names", probe),))
 
 
 def pinned(rule: ast.Rule, count: int, operands: Sequence[Any]) -> ast.Rule:
@@ -106,7 +110,7 @@ def _binding_size(rule: ast.Rule, terms: Sequence[ast.Term]) -> int:
     return len(rule.body)
 
 
-def _failure(before: ast.Body, failing: ast.Expr, ask: Ask, sources: Mapping[str, str]) -> Failure:
+def _failure(before: ast.Body, failing: ast.Expr, sources: Mapping[str, str]) -> Explaining:
     bound = Uses()
     body_uses(tuple(e for e in before if not e.negated), bound)
     known = set(bound.plain)
@@ -122,7 +126,8 @@ def _failure(before: ast.Body, failing: ast.Expr, ask: Ask, sources: Mapping[str
     if item is not None:
         shown.append(("item", item[0]))
         probes.append(item[1])
-    solutions = ask(CheckedQuery((*before, *probes), tuple(shown)))
+    answers = yield [CheckedQuery((*before, *probes), tuple(shown))]
+    solutions = answers(0)
     lists = tuple(
         tuple(
             PartValue(_text(part.loc, sources), tuple(solution[str(n)]), part.loc)

@@ -1,27 +1,29 @@
-"""Compiles policies once with every test as an entrypoint, and evaluates each by itself."""
+"""Compiles policies once with every test as an entrypoint, evaluates each by itself, and has failures explained together."""
 
 from __future__ import annotations
 
 import json
+import pathlib
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cupcake.engine.builtins.libraries import absent_libraries
+from cupcake.engine.compiler import Caches
 from cupcake.engine.documents import document
-from cupcake.engine.errors import EngineError, EvaluationError
+from cupcake.engine.errors import EvaluationError
 from cupcake.engine.plan.planner import plan
 from cupcake.engine.prints import PRINT, printer
 from cupcake.engine.rego import ast
-from cupcake.engine.rego.checked import Checked, CheckedQuery
+from cupcake.engine.rego.checked import Checked, Path
 from cupcake.engine.rego.compile import check
 from cupcake.engine.rego.schemas import Schemas
+from cupcake.engine.testing.asking import Asker
 from cupcake.engine.testing.coverage import Counters, Coverage, report
-from cupcake.engine.testing.discover import TestCase, find_tests
-from cupcake.engine.testing.explain import Failure, case_names, explain, pinned
+from cupcake.engine.testing.discover import Renamed, TestCase, find_tests
+from cupcake.engine.testing.explain import Explaining, Failure, case_names, explain, pinned
 from cupcake.engine.vm import Limits, Policy, load
 from cupcake.engine.vm.hostcalls import HostFunction
 from cupcake.engine.vm.policy import UNDEFINED, warm
@@ -58,25 +60,45 @@ class TestResult:
 
 
 @dataclass(slots=True)
+class SuiteCache:
+    """Give it to each compile of the tests of the same files in turn: only what has changed is compiled again."""
+
+    caches: Caches = field(default_factory=Caches)
+    renamed: dict[str, Renamed] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Suite:
     """Compiled tests. `modules` are the parsed ones, renamed."""
 
     modules: list[ast.Module]
     tests: list[TestCase]
     sources: Mapping[str, str]
-    _checked: Checked
-    _data: Any
+    _rules: Mapping[Path, ast.Rule]
     _policy: Policy | None
-    _limits: Limits
+    _naming: Policy | None
+    _asker: Asker
     _counters: Counters | None
     _lines: list[str]
 
-    def run(self, *, explained: bool = True) -> Iterator[TestResult]:
+    def run(self, *, explained: bool = True) -> list[TestResult]:
         """The results, in order. With `explained`, failures say where and why."""
+        results: list[TestResult] = []
         for test in self.tests:
             self._lines.clear()
-            result = self._run(test, explained)
-            yield replace(result, printed=tuple(self._lines))
+            result = self._run(test)
+            results.append(replace(result, printed=tuple(self._lines)))
+        if explained:
+            failures = self._asker.explain(
+                {
+                    number: why
+                    for number, result in enumerate(results)
+                    if result.failed and (why := self._why(result)) is not None
+                }
+            )
+            for number, failure in failures.items():
+                results[number] = replace(results[number], failure=failure)
+        return results
 
     def coverage(self) -> Coverage | None:
         """What the tests that ran have reached; None when it was not asked for."""
@@ -90,7 +112,7 @@ class Suite:
         assert self._policy is not None
         return self._policy.evaluate("/".join(test.path))
 
-    def _run(self, test: TestCase, explained: bool) -> TestResult:
+    def _run(self, test: TestCase) -> TestResult:
         if test.todo:
             return TestResult(test, skipped=True)
         if test.problem:
@@ -103,62 +125,37 @@ class Suite:
             return TestResult(test, error=error, duration_ns=took)
         took = time.perf_counter_ns() - started
         try:
-            return self._judge(test, value, took, explained)
+            return self._judge(test, value, took)
         except EvaluationError as error:
             return TestResult(test, error=error, duration_ns=took)
 
-    def _judge(self, test: TestCase, value: Any, took: int, explained: bool) -> TestResult:
-        rule = self._rule(test)
-        if test.cases and rule.head.key is None:
-            names = case_names(rule, test.cases, self._ask)
-            cases = _cases(names, value if isinstance(value, dict) else {})
+    def _judge(self, test: TestCase, value: Any, took: int) -> TestResult:
+        if _has_cases(test, self._rules[test.path]):
+            cases = _cases(self._case_names(test), value if isinstance(value, dict) else {})
             passed = bool(cases) and all(case.passed for case in cases)
-            failure = None
-            if explained and not passed:
-                failure = self._case_failure(rule, test.cases, names, value)
-            return TestResult(
-                test, passed, failure=failure, value=value, cases=cases, duration_ns=took
-            )
-        if value is True:
-            return TestResult(test, True, duration_ns=took)
-        failure = None
-        if value is UNDEFINED and explained:
-            failure = self._explain(rule)
-        return TestResult(test, value=value, failure=failure, duration_ns=took)
+            return TestResult(test, passed, value=value, cases=cases, duration_ns=took)
+        return TestResult(test, value is True, value=value, duration_ns=took)
 
-    def _case_failure(
-        self, rule: ast.Rule, count: int, names: list[list[Any]], value: Any
-    ) -> Failure | None:
-        """Why the first case that failed did, when its body stops."""
-        for operands in names:
-            found = value
+    def _case_names(self, test: TestCase) -> list[list[Any]]:
+        assert self._naming is not None
+        found: list[list[Any]] = []
+        for solution in self._naming.solutions(_names_of(test)):
+            if solution["names"] not in found:
+                found.append(solution["names"])
+        return found
+
+    def _why(self, result: TestResult) -> Explaining | None:
+        """The explanation to ask for: of a body that stops, or of the first case whose does."""
+        rule = self._rules[result.test.path]
+        if not _has_cases(result.test, rule):
+            return explain(rule, self.sources) if result.value is UNDEFINED else None
+        for operands in self._case_names(result.test):
+            found = result.value
             for operand in operands:
                 found = found.get(_name(operand)) if isinstance(found, dict) else None
             if found is None:
-                return self._explain(pinned(rule, count, operands))
+                return explain(pinned(rule, result.test.cases, operands), self.sources)
         return None
-
-    def _explain(self, rule: ast.Rule) -> Failure | None:
-        """None where the parts cannot be evaluated by themselves: a result must not hang on its explanation."""
-        try:
-            return explain(rule, self._ask, self.sources)
-        except (EngineError, ValueError):
-            return None
-
-    def _rule(self, test: TestCase) -> ast.Rule:
-        size = len(test.path)
-        for path, group in self._checked.rules.items():
-            if path[:size] == test.path and group.rules:
-                return group.rules[0]
-        raise KeyError(test.full_name)
-
-    def _ask(self, query: CheckedQuery) -> list[dict[str, Any]]:
-        artifact = assemble(
-            plan(self._checked, (), self._data, query=query), extra_builtins=[PRINT], linked=False
-        )
-        unheard = {PRINT.name: printer(lambda line: None)}
-        policy = load(artifact, limits=self._limits, builtins=unheard, quick=True)
-        return policy.solutions(artifact.entrypoints[0])
 
 
 def compile_tests(
@@ -170,12 +167,16 @@ def compile_tests(
     coverage: bool = False,
     limits: Limits | None = None,
     allowed: frozenset[str] | None = None,
-    core_cache: Path | None = None,
+    core_cache: pathlib.Path | None = None,
     schemas: Schemas | None = None,
+    cache: SuiteCache | None = None,
 ) -> Suite:
     """The tests whose full name (`data.a.test_x`) has a match of `only`; `allowed` are the builtins that exist, None for
     all; `core_cache` a folder for the runtime's compiled code. Raises CompileErrors."""
-    renamed, tests = find_tests(modules)
+    cache = SuiteCache() if cache is None else cache
+    caches = cache.caches
+    caches.start()
+    renamed, tests = find_tests(modules, cache.renamed)
     checked = check(
         renamed,
         data_paths=data,
@@ -185,27 +186,62 @@ def compile_tests(
         prints=True,
         allowed=allowed,
         schemas=schemas,
+        cache=caches.modules,
     )
     tests = [test for test in tests if only is None or only.search(test.full_name)]
-    paths = ["/".join(t.path) for t in tests if not t.todo and not t.problem]
+    runnable = [t for t in tests if not t.todo and not t.problem]
+    paths = ["/".join(t.path) for t in runnable]
+    rules = _rules_of(checked, runnable)
+    names = {
+        _names_of(t): case_names(rule, t.cases)
+        for t in runnable
+        if _has_cases(t, rule := rules[t.path])
+    }
     base = document(data)
     counters = Counters() if coverage else None
-    policy = None
+    policy = naming = None
     limits = limits or Limits()
     lines: list[str] = []
     served: dict[str, HostFunction] = {PRINT.name: printer(lines.append)}
     if paths:
         if counters is None:
-            planned = plan(checked, paths, base)
+            planned = plan(checked, paths, base, queries=names, cache=caches.plans)
+            artifact = assemble(planned, extra_builtins=[PRINT], cache=caches.code, linked=False)
         else:
             # Without the index: a condition that was not met has been reached too.
             counting = counters.policy(checked)
             planned = plan(counting, paths, base, index=False, counters=len(counters))
-        artifact = assemble(planned, extra_builtins=[PRINT], linked=False)
+            artifact = assemble(planned, extra_builtins=[PRINT], linked=False)
         if core_cache is not None:
             warm(artifact.core, core_cache)
-        policy = load(artifact, limits=limits, builtins=served, quick=True)
-    return Suite(renamed, tests, sources, checked, base, policy, limits, counters, lines)
+        policy = naming = load(artifact, limits=limits, builtins=served, quick=True)
+        if counters is not None and names:  # must not be counted
+            planned = plan(checked, (), base, queries=names)
+            artifact = assemble(planned, extra_builtins=[PRINT], linked=False)
+            naming = load(artifact, limits=limits, builtins=served, quick=True)
+    caches.done()
+    asker = Asker(checked, base, limits, caches)
+    return Suite(renamed, tests, sources, rules, policy, naming, asker, counters, lines)
+
+
+def _rules_of(checked: Checked, tests: Iterable[TestCase]) -> dict[Path, ast.Rule]:
+    """The rule of every test, by its path."""
+    wanted: set[Path] = {test.path for test in tests}
+    found: dict[Path, ast.Rule] = {}
+    for path, group in checked.rules.items():
+        for size in range(1, len(path) + 1):
+            if group.rules and path[:size] in wanted:
+                found.setdefault(path[:size], group.rules[0])
+    return found
+
+
+def _has_cases(test: TestCase, rule: ast.Rule) -> bool:
+    return bool(test.cases) and rule.head.key is None
+
+
+def _names_of(test: TestCase) -> str:
+    """The plan that finds the names of a test's cases. No entrypoint has a name with a space."""
+    return f"cases of {test.full_name}"
 
 
 def _cases(names: list[list[Any]], value: Mapping[str, Any]) -> tuple[CaseResult, ...]:

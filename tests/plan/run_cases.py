@@ -68,7 +68,8 @@ def run(case: dict[str, Any], *, index: bool = True, passes: Sequence[Pass] = ()
         return f"front {error}"
     data = case["data"] if case["data"] is not None else {}
     try:
-        policy = plan(checked, (), as_const(data), query=checked.query, index=index)
+        queries = {} if checked.query is None else {"query": checked.query}
+        policy = plan(checked, (), as_const(data), queries=queries, index=index)
     except PlanError as error:
         return f"wrong plan: {error}"
     verify(policy)
