@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import tempfile
+import time
 from pathlib import Path
 
 from measure import Result, interleaved, median, quantile, timed
@@ -67,7 +68,11 @@ def evaluate(scale: float) -> list[Result]:
     with tempfile.TemporaryDirectory() as name:
         judge = evaluator(project(Path(name), 0, 0))
         samples = timed(lambda: judge.answer("claude", event), int(5000 * scale), 200)
-    value = median(samples) * 1e6
+        # What others on the machine take is not in it.
+        own = timed(
+            lambda: judge.answer("claude", event), int(5000 * scale), clock=time.thread_time
+        )
+    value, p99 = median(samples) * 1e6, quantile(own, 0.99) * 1e6
     return [
         Result(
             "evaluation in process, demo project, p50",
@@ -76,7 +81,15 @@ def evaluate(scale: float) -> list[Result]:
             bar="<= 120 us",
             met=value <= 120,
             more={"p99_us": quantile(samples, 0.99) * 1e6},
-        )
+        ),
+        Result(
+            "evaluation in process, demo project, p99 of processor time",
+            p99,
+            "us",
+            bar="<= 400 us",
+            met=p99 <= 400,
+            more={"p999_us": quantile(own, 0.999) * 1e6},
+        ),
     ]
 
 

@@ -50,15 +50,20 @@ def quantile(samples: list[float], q: float) -> float:
     return ordered[min(int(len(ordered) * q), len(ordered) - 1)]
 
 
-def timed(action: Callable[[], object], rounds: int, warmup: int = 10) -> list[float]:
-    """Seconds of each of `rounds` calls."""
+def timed(
+    action: Callable[[], object],
+    rounds: int,
+    warmup: int = 10,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[float]:
+    """Seconds of each of `rounds` calls, by `clock`."""
     for _ in range(warmup):
         action()
     samples = []
     for _ in range(rounds):
-        started = time.perf_counter()
+        started = clock()
         action()
-        samples.append(time.perf_counter() - started)
+        samples.append(clock() - started)
     return samples
 
 

@@ -27,7 +27,8 @@ class Artifact:
     "cupcake/system/evaluate" in id order. `builtins`: host builtins that the module calls, name -> id.
     `source_map`: where the instructions of `wasm_owned` come from, as `places.py` writes it. `data`: the base document as
     JSON text (also laid out inside the module). `rego_version` "v0": a few builtins answer as those of OPA before 1.0 did.
-    `counters`: address and number of the counters of an instrumented policy (i32 each).
+    `counters`: address and number of the counters of an instrumented policy (i32 each). `constants`: start and end in linear
+    memory of what no instruction writes, (0, 0) where that is not known.
     """
 
     wasm: bytes
@@ -40,6 +41,7 @@ class Artifact:
     core: bytes = b""
     rego_version: str = "v1"
     counters: tuple[int, int] = (0, 0)
+    constants: tuple[int, int] = (0, 0)
 
     @property
     def foreign(self) -> bool:
