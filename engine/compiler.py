@@ -16,7 +16,9 @@ from cupcake.engine.artifact import Artifact
 from cupcake.engine.builtins.effects import Effects
 from cupcake.engine.builtins.libraries import absent_libraries, never_allowed
 from cupcake.engine.documents import document
+from cupcake.engine.entrypoints import entrypoint_path, known_entrypoints
 from cupcake.engine.errors import EngineError
+from cupcake.engine.plan import ir
 from cupcake.engine.plan.planner import plan
 from cupcake.engine.plan.reuse import PlanCache
 from cupcake.engine.rego import ast
@@ -84,7 +86,7 @@ class Compiler:
     ) -> Artifact:
         """Compile Rego modules ({file name: text}) with a base document to an Artifact with these entrypoints ("a/b/c" or
         "data.a.b.c"). CompileErrors holds every error; the next compile works all the same. EngineError is for
-        arguments that are no texts."""
+        arguments that are no texts, data that is no object, and entrypoints that name nothing."""
         _require(entrypoints)
         require_texts(modules)
         require_version(self.rego_version)
@@ -93,7 +95,7 @@ class Compiler:
         with collector_at_rest():
             parsed = [self._parse(name, text) for name, text in modules.items()]
             self._parsed = {m.file: (modules[m.file], m) for m in parsed}
-            base = document({} if data is None else data)
+            base = base_document(data)
             checked = check(
                 parsed,
                 data_paths=data if isinstance(data, Mapping) else None,
@@ -102,7 +104,7 @@ class Compiler:
                 sources=modules,
             )
             planned = plan(
-                checked, [entrypoint_path(e) for e in entrypoints], base, cache=caches.plans
+                checked, known_entrypoints(checked, entrypoints), base, cache=caches.plans
             )
             artifact = replace(
                 assemble(planned, cache=caches.code, linked=self._linked),
@@ -154,7 +156,7 @@ def _compile_with_opa(
         raise EngineError("OPA's command knows no rego_version v2: write `import rego.v2`")
     asset = opa.platform_asset(platform.system(), platform.machine())
     found = opa.find(os.environ, asset)
-    text = document_json(document({} if data is None else data))
+    text = document_json(base_document(data))
     return compile_with_opa(
         found.path, modules, text, [entrypoint_path(e) for e in entrypoints], rego_version
     )
@@ -182,11 +184,13 @@ def _require(entrypoints: Sequence[str]) -> None:
         raise EngineError(f"entrypoints must be a list: write [{entrypoints!r}]")
 
 
-def entrypoint_path(name: str) -> str:
-    """ "data.a.b" and "a/b" name the same entrypoint; the second form is the module's."""
-    if name.startswith("data."):
-        return name[len("data.") :].replace(".", "/")
-    return name.strip("/")
+def base_document(data: object) -> ir.Const | ir.ConstDocument:
+    """`document` for what may be `data`, None for nothing. EngineError for other values than objects."""
+    if data is not None and not isinstance(data, Mapping):
+        raise EngineError(
+            f'data must be an object, as in {{"users": [...]}}, not {type(data).__name__}'
+        )
+    return document({} if data is None else data)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 # Characters of a source line that a message shows.
@@ -104,3 +105,11 @@ class OpaError(EngineError):
 
 class BadEvent(EngineError):
     """An event that cannot be judged: not one JSON object, too large, ambiguous. The message says why."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?` for a name that is not among those that there are, or nothing."""
+    import difflib  # only after a mistake
+
+    close = difflib.get_close_matches(word, sorted(set(known)), 1)
+    return f"; did you mean {close[0]}?" if close else ""

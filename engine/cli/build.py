@@ -104,7 +104,8 @@ def _for_opas_sake(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Builds and writes by a temporary file, so that a reader never sees half of it."""
-    from cupcake.engine.cli.plan import checked_policy, known_entrypoint
+    from cupcake.engine.cli.plan import checked_policy
+    from cupcake.engine.entrypoints import known_entrypoints
 
     for name, why in _REFUSED.items():
         if getattr(options, name):
@@ -122,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
         schemas=load_schemas(options.schema),
     )
     marked = _marked(checked)
-    entrypoints = [known_entrypoint(checked, e) for e in options.entrypoint]
+    entrypoints = known_entrypoints(checked, options.entrypoint)
     entrypoints += [e for e in marked if e not in entrypoints]
     if target != "rego" and not entrypoints:
         raise UsageError(

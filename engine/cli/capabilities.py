@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from cupcake.engine.cli.files import LoadProblem, parse_json, read_text
-from cupcake.engine.cli.options import DONE, Parser, Version, common, meant
-from cupcake.engine.errors import CompileErrors, Diagnostic
+from cupcake.engine.cli.options import DONE, Parser, Version, common
+from cupcake.engine.errors import CompileErrors, Diagnostic, did_you_mean
 
 # In which version of OPA a builtin came, as far as it was not in the first one listed; none ever went.
 _SINCE: Final = """
@@ -125,7 +125,7 @@ def _of_version(given: str, number: tuple[int, int, int], version: Version) -> f
     from cupcake.engine.builtins.registry import REGISTRY
 
     if not _FIRST <= number <= _NEWEST:
-        close = meant(given, ["v1.7.0", "v1.7.1", "v1.22.4"])
+        close = did_you_mean(given, ["v1.7.0", "v1.7.1", "v1.22.4"])
         raise LoadProblem(
             f"--capabilities {given}: versions v0.17.0 to v1.22.4 of OPA are known{close}"
         )

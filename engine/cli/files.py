@@ -194,12 +194,47 @@ def _prefixed(given: str) -> tuple[tuple[str, ...], Path]:
 
 
 def _files(folder: Path, ignore: Sequence[str]) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
+    found = _walk(folder, (), {_identity(folder): folder}, ignore)
+    yield from sorted(path for path in found if path.suffix in (".rego", *_DATA))
+
+
+def _walk(
+    folder: Path,
+    below: tuple[str, ...],
+    around: Mapping[tuple[int, int], Path],
+    ignore: Sequence[str],
+) -> Iterator[Path]:
+    """The files in a folder and its folders, symbolic links followed as OPA does. `around`: the folders that it lies in."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise LoadProblem(f"{folder}: {error.strerror}") from None
+    for path in entries:
+        parts = (*below, path.name)
         if _is_ignored(parts, ignore):
             continue
-        if path.suffix in (".rego", *_DATA) and path.is_file():
+        identity = _identity(path)
+        if identity in around:
+            raise LoadProblem(
+                f"{path}: this symbolic link leads back to {around[identity]}, a folder that it lies in; remove it, or leave "
+                f"it out with --ignore {path.name}"
+            )
+        if path.is_dir():
+            yield from _walk(path, parts, {**around, identity: path}, ignore)
+        elif path.is_file():
             yield path
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Device and number of what a path leads to."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        hint = ""
+        if path.is_symlink():
+            hint = f": a symbolic link to {path.readlink()}; leave it out with --ignore {path.name}"
+        raise LoadProblem(f"{path}: {error.strerror}{hint}") from None
+    return found.st_dev, found.st_ino
 
 
 def _is_ignored(parts: Sequence[str], ignore: Sequence[str]) -> bool:
@@ -221,7 +256,7 @@ def _document(path: Path, text: str) -> Any:
     from cupcake.engine.policy.yaml_text import YamlProblem, parse_yaml
 
     try:
-        return _plain(parse_yaml(text).value, str(path))
+        return _plain(parse_yaml(text, first=True).value, str(path))  # as OPA takes it
     except YamlProblem as problem:
         raise LoadProblem(f"{path}:{problem.row}: {problem}") from None
 

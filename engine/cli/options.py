@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 from cupcake.engine.cli.files import MAX_FILE, Loaded, LoadProblem, load_bundles, load_paths
 from cupcake.engine.cli.verifying import verification_of
-from cupcake.engine.errors import CompileErrors, Diagnostic
+from cupcake.engine.errors import CompileErrors, Diagnostic, did_you_mean
 
 if TYPE_CHECKING:
     from cupcake.engine.rego.ast import Module
@@ -40,7 +40,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         found = re.search(r"invalid choice: '?([^' ]+)'? \(choose from (.*)\)", message)
         if found:
-            message += meant(found[1], re.findall(r"[\w-]+", found[2]))
+            message += did_you_mean(found[1], re.findall(r"[\w-]+", found[2]))
         self.exit(FAILED, f"{self.prog}: {message}\n")
 
     def refuse_unknown(self, words: Sequence[str]) -> None:
@@ -49,16 +49,8 @@ class Parser(argparse.ArgumentParser):
             name = word.partition("=")[0]
             if name.startswith("-") and name != "-":
                 known = re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", self.format_help())
-                self.error(f"there is no option {name}{meant(name, known)}")
+                self.error(f"there is no option {name}{did_you_mean(name, known)}")
             self.error(f"{word!r} is one argument too many")
-
-
-def meant(word: str, known: Sequence[str]) -> str:
-    """`; did you mean ...?`, or nothing."""
-    import difflib  # only after a mistake
-
-    close = difflib.get_close_matches(word, sorted(set(known)), 1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def switch(parser: Any, *names: str, help: str, dest: str | None = None) -> None:

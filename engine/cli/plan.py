@@ -17,14 +17,12 @@ from cupcake.engine.cli.options import (
     compiling,
     ignoring,
     load_given,
-    meant,
     parse_all,
     switch,
     version_of,
 )
 from cupcake.engine.cli.schema_files import load_schemas
 from cupcake.engine.cli.verifying import verifying
-from cupcake.engine.errors import EngineError
 from cupcake.engine.plan import ir
 
 if TYPE_CHECKING:
@@ -101,24 +99,10 @@ def checked_policy(
 
 def planned(checked: Checked, entrypoints: Sequence[str]) -> ir.Policy:
     """The policy's IR, without its data. EngineError for an entrypoint that there is not."""
+    from cupcake.engine.entrypoints import known_entrypoints
     from cupcake.engine.plan.planner import plan
 
-    return plan(checked, [known_entrypoint(checked, e) for e in entrypoints])
-
-
-def known_entrypoint(checked: Checked, name: str) -> str:
-    """The path of an entrypoint, given as a/b/c or data.a.b.c. EngineError where no rule or package has that name."""
-    from cupcake.engine.compiler import entrypoint_path
-
-    path = entrypoint_path(name)
-    parts = tuple(path.split("/"))
-    if any(rule[: len(parts)] == parts[: len(rule)] for rule in checked.rules):
-        return path
-    known = ["/".join(p for p in rule if isinstance(p, str)) for rule in checked.rules]
-    raise EngineError(
-        f'entrypoint "{path}" does not refer to a rule: the policies define no such name'
-        + meant(path, known)
-    )
+    return plan(checked, known_entrypoints(checked, entrypoints))
 
 
 def plain_form(policy: ir.Policy) -> dict[str, Any]:

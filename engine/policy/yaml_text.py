@@ -55,12 +55,17 @@ class YamlText:
         return row
 
 
-def parse_yaml(text: str) -> YamlText:
-    """Parse one document; raises YamlProblem for what is no YAML, has a key twice, is too deep or, expanded, too large."""
+def parse_yaml(text: str, *, first: bool = False) -> YamlText:
+    """Parse one document, or with `first` the first of several; raises YamlProblem for what is no YAML, has a key twice, is too
+    deep or, expanded, too large."""
     try:
         loader = _Loader(text)
         try:
-            node = loader.get_single_node()
+            if not first:
+                node = loader.get_single_node()
+            else:
+                node = loader.get_node() if loader.check_node() else None
+                loader.check_node()  # behind it the text ends, or another document starts
             if node is not None:
                 _measure(node)
             value = None if node is None else loader.construct_document(node)

@@ -129,6 +129,18 @@ def _author(author: object) -> object:
     return {"name": author}
 
 
+def undefined_term(loc: ast.Location) -> ast.Term:
+    """A term without a value, of any type: the first item of no items."""
+    of_any_type = ast.Call(
+        ast.Ref((ast.Var("json", loc), ast.String("unmarshal", loc)), loc),
+        (ast.String("null", loc),),
+        loc,
+    )
+    never = ast.Expr(ast.Boolean(False, loc), loc=loc, generated=True)
+    nothing = ast.ArrayComprehension(of_any_type, (never,), loc)
+    return ast.Ref((nothing, ast.Number("0", loc)), loc)
+
+
 def to_term(value: object) -> ast.Term:
     """A JSON-like Python value as a term."""
     if value is None:

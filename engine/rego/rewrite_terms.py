@@ -10,6 +10,7 @@ from cupcake.engine.builtins.registry import explain_absent, explain_missing
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.local_names import COMPILE_ERROR, Locals
 from cupcake.engine.rego.metadata import CALLS as METADATA_CALLS
+from cupcake.engine.rego.metadata import undefined_term
 from cupcake.engine.rego.render import render_term
 from cupcake.engine.rego.resolve import (
     ModuleNames,
@@ -247,7 +248,7 @@ class TermRewriter(Locals):
         self.problems.add(TYPE_ERROR, message, loc, f"did you mean {near[0]}?" if near else "")
 
     def constant(self, call: ast.Call) -> ast.Term | None:
-        """The value of a `rego.metadata` call, which depends on the rule around it only."""
+        """The value of a `rego.metadata` call, which depends on the rule around it only; a query has none."""
         head = call.operator.terms[0]
         if not isinstance(head, ast.Var) or head.name != "rego":
             return None
@@ -255,9 +256,7 @@ class TermRewriter(Locals):
         if name not in METADATA_CALLS:
             return None
         if self.metadata is None:
-            message = f"{name} tells about the rule around it: a query has none"
-            self.problems.add(COMPILE_ERROR, message, call.loc)
-            return None
+            return undefined_term(call.loc)
         self.uses_metadata = True
         return self.metadata(name)
 

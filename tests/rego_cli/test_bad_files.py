@@ -71,10 +71,63 @@ def test_a_missing_folder_is_named(rego: Run) -> None:
         assert (code, "nowhere: no such file or folder" in err) == (1, True)
 
 
+# -- symbolic links -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """A folder with a link to another one beside it."""
+    folder, other = tmp_path / "folder", tmp_path / "other"
+    for path in (folder / "a", other):
+        path.mkdir(parents=True)
+    (folder / "a" / "data.json").write_text('{"x": 1}', encoding="utf-8")
+    (other / "data.json").write_text('{"y": 2}', encoding="utf-8")
+    (folder / "link").symlink_to(other)
+    return folder
+
+
+def test_links_to_folders_are_followed_as_opa_does(rego: Run, opa: Run, linked: Path) -> None:
+    line = f"eval -f raw data -d {linked}"
+    assert rego(line) == opa(line) == (0, '{"a":{"x":1},"link":{"y":2}}\n', "")
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("..", "leads back to"),
+        ("nowhere", "No such file or directory: a symbolic link to nowhere"),
+        ("up", "Too many levels of symbolic links"),
+    ],
+)
+def test_a_link_that_leads_nowhere_or_round_is_named(
+    rego: Run, opa: Run, linked: Path, target: str, says: str
+) -> None:
+    (linked / "a" / "up").symlink_to(target)
+    line = f"eval -f raw data -d {linked}"
+    code, out, err = rego(line)
+    assert (code, out, says in err) == (2, "", True), err
+    assert f"{linked / 'a' / 'up'}: " in err
+    assert err.rstrip().endswith("--ignore up")
+    assert opa(line)[0] == 2
+    assert rego(f"{line} --ignore up")[:2] == (0, '{"a":{"x":1},"link":{"y":2}}\n')
+
+
 # -- inputs that are no JSON --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["a: 1", "", "01", "a:\n  - b: 2\n", "abc", '{"a": 1,}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 1",
+        "",
+        "01",
+        "a:\n  - b: 2\n",
+        "abc",
+        '{"a": 1,}',
+        "---\na: 1\n---\nb: 2\n",
+        "a: 1\n---\n{b",
+    ],
+)
 def test_an_input_may_be_yaml_whatever_its_name(
     rego: Run, opa: Run, tmp_path: Path, text: str
 ) -> None:
