@@ -50,6 +50,11 @@ def in_order(
     moved: list[Placed] = []
     kept: list[Placed] = []
     for position, expr in body[first:]:
+        text = reader.prefix_of(expr)
+        if text is not None:
+            moved += [(None, _is_string(text)), (position, expr)]
+            seen.update(reader.needs(expr))
+            continue
         if position > first and reader.is_guard(expr, known):
             moved.append((position, expr))
             known.update(_vars(expr.kind))
@@ -130,10 +135,30 @@ class _Reader:
         """References to documents that an expression only holds for when they are defined."""
         for each in expr.withs:
             yield from self.refs(each.value)
-        if not expr.negated and not expr.withs and not _compares_refs(expr.kind):
+        if expr.withs:
+            return
+        if expr.negated:
+            yield from self.needs_of_negated(expr.kind)
+        elif not _compares_refs(expr.kind):
             yield from self.refs(
                 expr.kind.domain if isinstance(expr.kind, ast.Every) else expr.kind
             )
+
+    def needs_of_negated(self, kind: ast.ExprKind) -> Iterator[ast.Ref]:
+        """References that are evaluated before the negation: what calls, closures and other references are given."""
+        match kind:
+            case ast.Unify(lhs, rhs) | ast.Call(ast.Ref((ast.Var("equal"),)), (lhs, rhs)):
+                sides: tuple[ast.Term, ...] = (lhs, rhs)
+            case ast.Ref():
+                sides = (kind,)
+            case ast.Call():
+                yield from self.refs(kind)
+                return
+            case _:
+                return
+        for side in sides:
+            for part in side.terms[1:] if isinstance(side, ast.Ref) else (side,):
+                yield from self.refs(part)
 
     def refs(self, node: object) -> Iterator[ast.Ref]:
         if type(node) in _SIMPLE:
@@ -193,6 +218,15 @@ class _Reader:
             for pattern, side in (pair, pair[::-1])
         )
 
+    def prefix_of(self, expr: ast.Expr) -> ast.Ref | None:
+        """The reference that `startswith(input.x, "a")` or `endswith` looks at: the index passes over what is no string."""
+        match expr.kind:
+            case ast.Call(ast.Ref((ast.Var("startswith" | "endswith"),)), (ast.Ref() as text, end)):
+                plain = not expr.negated and not expr.withs and isinstance(end, ast.String)
+                return text if plain and self._is_known(text, set()) else None
+            case _:
+                return None
+
     def _is_pattern(self, term: ast.Term) -> bool:
         """Whether a term is a variable or an array of variables and constants."""
         items = term.items if isinstance(term, ast.Array) else (term,)
@@ -206,6 +240,11 @@ class _Reader:
                 return any(True for _ in self.refs(term)) and self.risks(term) == 0
             case _:
                 return is_constant(constant(term))
+
+
+def _is_string(text: ast.Ref) -> ast.Expr:
+    call = ast.Call(ast.Ref((ast.Var("is_string"),), text.loc), (text,), text.loc)
+    return ast.Expr(call, loc=text.loc)
 
 
 def _compares_refs(kind: ast.ExprKind) -> bool:

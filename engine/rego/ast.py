@@ -13,7 +13,7 @@ This file only declares data; it must not parse, resolve or print.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,7 @@ class TemplateString:
 
 
 Scalar: TypeAlias = Null | Boolean | Number | String
+SCALARS: Final = frozenset({String, Number, Boolean, Null})
 Comprehension: TypeAlias = ArrayComprehension | SetComprehension | ObjectComprehension
 Term: TypeAlias = (
     Null | Boolean | Number | String | Var | Ref | Array | Set | Object

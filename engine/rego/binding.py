@@ -11,7 +11,6 @@ from collections.abc import Callable
 from cupcake.engine.rego import ast
 
 LOCAL = "__local"
-_SCALARS = frozenset({ast.String, ast.Number, ast.Boolean, ast.Null})
 _CLOSURES = (ast.ArrayComprehension, ast.SetComprehension, ast.ObjectComprehension)
 
 Fresh = Callable[[ast.Term], ast.Var]
@@ -19,7 +18,7 @@ Fresh = Callable[[ast.Term], ast.Var]
 
 def evaluates(term: ast.Term, bound: set[str]) -> bool:
     """Whether `term` has a value when evaluated left to right; `bound` grows by what its refs bind."""
-    if type(term) in _SCALARS or isinstance(term, _CLOSURES):
+    if type(term) in ast.SCALARS or isinstance(term, _CLOSURES):
         return True
     if isinstance(term, ast.Var):
         return term.name in bound or not term.name.startswith(LOCAL)

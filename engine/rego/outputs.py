@@ -9,17 +9,17 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from cupcake.engine.rego import ast
-from cupcake.engine.rego.uses import LOCAL, NO_TERMS, SCALARS, plain_vars
+from cupcake.engine.rego.uses import LOCAL, NO_TERMS, plain_vars
 
 IsRelation: TypeAlias = Callable[[ast.Ref], bool]
 
-_LITERALS: Final = SCALARS | {ast.Array, ast.Object, ast.Set}
+_LITERALS: Final = ast.SCALARS | {ast.Array, ast.Object, ast.Set}
 _CLOSURES: Final = (ast.ArrayComprehension, ast.SetComprehension, ast.ObjectComprehension)
 
 
 def ref_outputs(term: ast.Term, safe: set[str], out: set[str]) -> None:
     """Add the operand variables that refs in `term` bind; a ref binds when its head is safe."""
-    if type(term) in SCALARS or isinstance(term, (ast.Var, *_CLOSURES)):
+    if type(term) in ast.SCALARS or isinstance(term, (ast.Var, *_CLOSURES)):
         return
     if isinstance(term, ast.Ref):
         head = term.terms[0]

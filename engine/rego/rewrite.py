@@ -20,7 +20,7 @@ from cupcake.engine.rego.resolve import (
     outside_term,
     pattern_names,
 )
-from cupcake.engine.rego.rewrite_terms import SCALARS, TYPE_ERROR, TermRewriter
+from cupcake.engine.rego.rewrite_terms import TYPE_ERROR, TermRewriter
 from cupcake.engine.rego.safety import UNSAFE
 from cupcake.engine.rego.uses import Uses, body_uses
 from cupcake.engine.rego.withs import callable_arity, check_with
@@ -404,7 +404,7 @@ class Rewriter(TermRewriter):
     ) -> ast.Term:
         """An argument as a pattern; a part that must be computed becomes a local, which the body
         unifies with the part."""
-        if type(term) in SCALARS:
+        if type(term) in ast.SCALARS:
             return term
         if isinstance(term, ast.Var):
             return self.var(term, scope)
@@ -412,7 +412,7 @@ class Rewriter(TermRewriter):
             self.problems.add(COMPILE_ERROR, "rule arguments cannot contain calls", term.loc)
         if isinstance(term, ast.Array):
             return ast.Array(tuple([self.arg(t, scope, computed) for t in term.items]), term.loc)
-        if isinstance(term, ast.Object) and all(type(k) in SCALARS for k, _ in term.pairs):
+        if isinstance(term, ast.Object) and all(type(k) in ast.SCALARS for k, _ in term.pairs):
             pairs = [(k, self.arg(v, scope, computed)) for k, v in term.pairs]
             return ast.Object(tuple(pairs), term.loc)
         local = self.generated(term.loc)

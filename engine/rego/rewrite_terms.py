@@ -28,7 +28,6 @@ from cupcake.engine.rego.withs import check_with
 
 TYPE_ERROR = "rego_type_error"
 
-SCALARS = frozenset({ast.String, ast.Number, ast.Boolean, ast.Null})
 _STATEMENTS = (
     ast.Unify,
     ast.Assign,
@@ -73,7 +72,7 @@ class TermRewriter(Locals):
     # -- terms ---------------------------------------------------------------------------------
 
     def term(self, term: ast.Term, scope: Scope) -> ast.Term:
-        if type(term) in SCALARS:
+        if type(term) in ast.SCALARS:
             return term
         if isinstance(term, ast.Var):
             return self.var(term, scope)

@@ -18,7 +18,6 @@ from cupcake.engine.rego.token_reader import keyword_hint
 from cupcake.engine.rego.uses import (
     LOCAL,
     NO_TERMS,
-    SCALARS,
     Uses,
     body_uses,
     call_uses,
@@ -259,7 +258,7 @@ class Orderer:
         return replace(expr, kind=new, withs=withs)
 
     def in_term(self, term: ast.Term, bound: set[str]) -> ast.Term:
-        if type(term) in SCALARS or isinstance(term, ast.Var):
+        if type(term) in ast.SCALARS or isinstance(term, ast.Var):
             return term
         if isinstance(term, ast.Ref):
             return ast.Ref(tuple([self.in_term(t, bound) for t in term.terms]), term.loc)
@@ -307,7 +306,7 @@ class Orderer:
         inside: set[str] | None = None
         for term in terms:
             can: set[str] = set()
-            if type(term) not in SCALARS and not isinstance(term, ast.Var):
+            if type(term) not in ast.SCALARS and not isinstance(term, ast.Var):
                 if inside is None:
                     inside = bound | set(_body_plain(body))
                 ref_outputs(term, inside, can)

@@ -17,6 +17,9 @@ NOTHING: Final = ty.Any((ty.Any(),))
 _MAX_UNION: Final = 8
 MAX_PARTS: Final = 10_000
 
+# Of `[]` as it is written: nothing is known of what it has, and an index of it may be of any type.
+EMPTY_ARRAY: Final = ty.ArrayOf()
+
 
 def is_any(t: ty.Type) -> bool:
     return isinstance(t, ty.Any) and not t.of
@@ -83,6 +86,8 @@ def may_equal(a: ty.Type, b: ty.Type) -> bool:
 
 
 def _arrays(a: ty.ArrayOf, b: ty.ArrayOf) -> bool:
+    if EMPTY_ARRAY in (a, b):
+        return True
     size = max(len(a.static), len(b.static))
     for i in range(size):
         x = a.static[i] if i < len(a.static) else a.rest
@@ -120,11 +125,20 @@ def select(t: ty.Type, operand: ast.Term, operand_type: ty.Type) -> ty.Type:
         case ty.ArrayOf():
             return _select_item(t, operand, operand_type)
         case ty.SetOf():
-            return t.of if may_equal(t.of, operand_type) else NOTHING
+            return _select_member(t, operand, operand_type)
         case ty.ObjectOf():
             return _select_property(t, operand, operand_type)
         case _:
             return NOTHING
+
+
+def _select_member(t: ty.SetOf, operand: ast.Term, operand_type: ty.Type) -> ty.Type:
+    """A member that is written is what it is; of an array or object that is written OPA knows nothing."""
+    if not may_equal(t.of, operand_type):
+        return NOTHING
+    if isinstance(operand, (ast.Array, ast.Object, ast.Set)):
+        return ty.ANY
+    return operand_type if type(operand) in ast.SCALARS else t.of
 
 
 def _select_item(t: ty.ArrayOf, operand: ast.Term, operand_type: ty.Type) -> ty.Type:
@@ -134,6 +148,8 @@ def _select_item(t: ty.ArrayOf, operand: ast.Term, operand_type: ty.Type) -> ty.
         index = int(operand.text) if len(operand.text) < 10 else 10**9
         if index < len(t.static):
             return t.static[index]
+        if t == EMPTY_ARRAY:
+            return ty.ANY
         return NOTHING if t.rest is None else t.rest
     if isinstance(operand, (ast.Number, ast.String)):
         return ty.ANY
@@ -172,9 +188,11 @@ def element(t: ty.Type) -> ty.Type:
 def keys_of(t: ty.Type) -> ty.Type:
     """The type of the keys of a collection."""
     match t:
+        case ty.Any():
+            collections = [x for x in t.of if isinstance(x, (ty.ArrayOf, ty.SetOf, ty.ObjectOf))]
+            return union([keys_of(x) for x in collections])
         case ty.ArrayOf():
-            # Of an array without known elements OPA knows nothing: it may be the empty one.
-            return ty.NUMBER if t.static or t.rest != ty.ANY else ty.ANY
+            return ty.ANY if t == EMPTY_ARRAY else ty.NUMBER
         case ty.SetOf():
             return t.of
         case ty.ObjectOf():

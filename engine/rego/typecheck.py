@@ -21,6 +21,7 @@ from cupcake.engine.rego.type_rules import (
     bounded,
     have_text,
     keys_of,
+    literal_type,
     may_equal,
     select,
     type_text,
@@ -31,7 +32,6 @@ from cupcake.engine.rego.withs import callable_arity
 Env = dict[str, ty.Type]
 
 _CLOSURES = (ast.ArrayComprehension, ast.SetComprehension, ast.ObjectComprehension)
-_SCALARS = frozenset({ast.String, ast.Number, ast.Boolean, ast.Null})
 _COMPARISONS = frozenset({"equal"})
 
 
@@ -116,8 +116,8 @@ class TypeChecker:
         result = union(values) if group.kind != "partial_object" else _merged(values)
         if group.kind == "function":
             result = ty.FunctionOf(tuple([union(kinds) for kinds in args]), result)
-        # Of a rule that is wrong nothing is known, so that who reads it is not blamed too.
-        result = ty.ANY if len(self.problems) > errors else result
+        if group.kind == "function" and len(self.problems) > errors:
+            result = ty.ANY  # so that who calls it is not blamed, too
         self.done[path] = result
         return result
 
@@ -191,10 +191,10 @@ class TypeChecker:
         if isinstance(kind, ast.Unify):
             left = self.term(kind.lhs, env)
             right = self.term(kind.rhs, env)
-            if not may_equal(left, right):
+            if not may_equal(left, right) or self.of_scalar(kind, env):
                 self.mismatch(left, right, expr.loc)
-            if expr.generated and isinstance(right, ty.Scalar) and type(kind.rhs) in _SCALARS:
-                right = ty.ANY  # the `xs` of `some x in xs`: OPA lets a scalar be
+            if expr.generated and isinstance(right, ty.Scalar) and type(kind.rhs) in ast.SCALARS:
+                right = NOTHING  # the `xs` of `some x in xs`: OPA lets a scalar be, not one beside a pattern
             self.bind(kind.lhs, right, env)
             self.bind(kind.rhs, left, env)
         elif isinstance(kind, ast.Every):
@@ -209,6 +209,13 @@ class TypeChecker:
             self.every_body(kind.body, dict(env))
         elif not isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn, ast.Not, ast.Logical)):
             self.term(kind, env)
+
+    def of_scalar(self, kind: ast.Unify, env: Env) -> bool:
+        """Whether it is what `some [x, y] in 7` becomes."""
+        if not isinstance(kind.lhs, (ast.Array, ast.Object)) or not isinstance(kind.rhs, ast.Ref):
+            return False
+        head = kind.rhs.terms[0]
+        return isinstance(head, ast.Var) and env.get(head.name) is NOTHING
 
     def every_body(self, body: ast.Body, env: Env) -> None:
         """Of the body of an `every`, `not`, `and` or `or`, OPA checks the refs and the closures, not the calls and comparisons."""
@@ -311,8 +318,6 @@ class TypeChecker:
             case ast.Ref():
                 return self.ref(term, env)
             case ast.Array():
-                if not term.items:
-                    return ty.ARRAY
                 return ty.ArrayOf(tuple([self.term(t, env) for t in term.items]))
             case ast.Set():
                 return ty.SetOf(union([self.term(t, env) for t in term.items]))
@@ -361,20 +366,22 @@ class TypeChecker:
         if isinstance(head, ast.Var) and head.name == "data":
             path: Path = ()
             found: Path | None = None
+            size = 1
             for t in term.terms[1:]:
                 if not isinstance(t, ast.String):
                     break
                 path = (*path, t.value)
-                at += 1
+                size += 1
                 if path in self.groups:
-                    found = path
+                    found, at = path, size
+                if path not in self.above:
                     break
             base = self.root("data")
             if found is None and base is not ty.ANY and path not in self.above:
                 at, found, current = 1, (), base
-            elif at == len(term.terms) and path in self.above:
+            elif size == len(term.terms) and path in self.above:
                 return self.extent(path)
-            elif found is None or found in self.above:
+            elif found is None:
                 self.package_key(term, env)
                 self.operands(term, 1, env)
                 return ty.ANY
@@ -382,7 +389,7 @@ class TypeChecker:
                 self.undefined(term)
                 return ty.ANY
             else:
-                current = self.document(found)
+                current = self.document(found) if found not in self.above else self.extent(found)
         elif isinstance(head, ast.Var) and head.name == "input":
             current = self.root("input")
         else:
@@ -421,10 +428,10 @@ class TypeChecker:
 
     def extent(self, path: Path) -> ty.Type:
         """The type of a package, or of what rules make together: an object of theirs and of base documents."""
-        if self.replaced is not None:
+        if self.replaced:
             return ty.ANY
-        if path in self.groups:  # with keys of its own, beside those of the rules below
-            return ty.ObjectOf((), ty.ANY, ty.ANY)
+        if path in self.groups:
+            return self.beside(path)
         static: dict[str, ty.Type] = {}
         keys: ty.Type = ty.STRING
         for below in self.groups:
@@ -444,10 +451,24 @@ class TypeChecker:
                 static[key] = ty.ANY if group.kind == "function" else self.document(name)
         return bounded(ty.ObjectOf(tuple(static.items()), keys, ty.ANY))
 
-    def plain(self, path: Path) -> bool:
-        """Whether a group alone makes the document at its path."""
-        group = self.groups[path]
-        return all(is_whole(group, r) for r in definitions(group))
+    def beside(self, path: Path) -> ty.Type:
+        """The type of a group that makes keys beside those of the rules below it: what these make may be at each key."""
+        own = self.group_type(path)
+        if not isinstance(own, ty.ObjectOf):
+            return own
+        keys, values = [], []
+        if own.dynamic_key is not None:
+            keys, values = [own.dynamic_key], [own.dynamic_value or ty.ANY]
+        for below, group in self.groups.items():
+            names = below[len(path) :]
+            if names and below[: len(path)] == path:
+                value = ty.ANY if group.kind == "function" else self.group_type(below)
+                kinds = [ty.STRING if isinstance(n, str) else literal_type(n) for n in names]
+                for key in reversed(kinds[1:]):
+                    value = ty.ObjectOf((), key, value)
+                keys.append(kinds[0])
+                values.append(value)
+        return bounded(ty.ObjectOf(own.static, union(keys), union(values)))
 
     def operands(self, term: ast.Ref, at: int, env: Env) -> None:
         for t in term.terms[at:]:

@@ -10,7 +10,6 @@ from typing import Final
 from cupcake.engine.rego import ast
 
 LOCAL: Final = "__local"
-SCALARS: Final = frozenset({ast.String, ast.Number, ast.Boolean, ast.Null})
 # Statements that are no terms and that the checked form does not hold, and blocks, which bind nothing.
 NO_TERMS: Final = (ast.Assign, ast.SomeDecl, ast.SomeIn, ast.Not, ast.Logical, ast.Block)
 
@@ -40,7 +39,7 @@ def term_uses(
 ) -> None:
     """Collect the locals of `term` in the order in which they are written; `at` is where it is evaluated."""
     kind = type(term)
-    if kind in SCALARS:
+    if kind in ast.SCALARS:
         return
     if isinstance(term, ast.Var):
         if term.name.startswith(LOCAL):
@@ -118,7 +117,7 @@ def plain_vars(term: ast.Term) -> dict[str, ast.Location]:
 def call_uses(term: ast.Term, uses: Uses) -> None:
     """Collect the locals in the operands of the calls of `term`, outside closures."""
     kind = type(term)
-    if kind in SCALARS or kind is ast.Var:
+    if kind in ast.SCALARS or kind is ast.Var:
         return
     if isinstance(term, ast.Call):
         term_uses(term, uses)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from comparison import Difference, canonical, compare
-from reference import Fault, Outcome, Reference
+from reference import Answer, Fault, Outcome, Reference
 from source import Program
 
 
@@ -18,12 +18,9 @@ def reason(difference: Difference, source: Program, references: Sequence[Referen
     newest = references[-1]
     if difference.version != newest.opa.version and not _differs(difference, source, newest):
         return "the newest OPA says what we say"
-    if theirs[0] == "refused" and (why := _said_elsewhere(difference, source)):
+    others = [r for r in references if r.opa.version != difference.version]
+    if theirs[0] == "refused" and (why := _said_elsewhere(difference, source, others)):
         return why
-    if set(difference.kind()) == {"accepted", "refused", "rego_type_error"}:
-        others = [r for r in references if r.opa.version != difference.version]
-        if any(not _differs(difference, source, other) for other in others):
-            return "OPAs infer more types, or fewer; another one says what we say"
     if ours[0] == "accepted" and "rego_unsafe_var_error" in difference.kind():
         return "OPA looks for variables of one closure in another"
     if ours[0] == "error" and _elsewhere(ours, source, references):
@@ -54,7 +51,9 @@ def _unescaped(value: object) -> str:
     return canonical(value).replace("\\\\u003c", "<").replace("\\\\u003e", ">")
 
 
-def _said_elsewhere(difference: Difference, source: Program) -> str:
+def _said_elsewhere(
+    difference: Difference, source: Program, others: Sequence[Reference]
+) -> str:
     """Why what OPA says of a program that it refuses is not what we say. What we say beyond that needs no reason: without
     what OPA refuses the program is compared once more."""
     assert isinstance(difference.ours, tuple) and isinstance(difference.theirs, tuple)
@@ -62,8 +61,8 @@ def _said_elsewhere(difference: Difference, source: Program) -> str:
     missing = [fault for fault in theirs if not _is_said(fault, ours)]
     if not missing:
         return "OPA stops before the next error, or gives all uses of a ref the row of the last one"
-    if all(_of_fewer_types(fault, difference, source) for fault in missing):
-        return "newer OPAs refuse more, and fewer types are inferred here (docs/differences.md)"
+    if all(_of_types(fault, difference, source, others) for fault in missing):
+        return "what only one OPA refuses for its types, or only for types of a wrong function or argument"
     return ""
 
 
@@ -82,18 +81,39 @@ def _is_said(fault: Fault, ours: frozenset[Fault]) -> bool:
     )
 
 
-def _of_fewer_types(fault: Fault, difference: Difference, source: Program) -> bool:
-    """Whether it needs a type that we may not infer: what `in` looks for (only OPA 1.22 compares that), the keys of an array
-    of which no element is known, members of a rule that has keys of its own and rules below, a constant looked up in a set."""
+def _of_types(
+    fault: Fault, difference: Difference, source: Program, others: Sequence[Reference]
+) -> bool:
+    """Whether we mean to accept what OPA refuses for its type (docs/differences.md)."""
     if fault.code != "rego_type_error":
         return False
+    ours = difference.ours[2] if isinstance(difference.ours, tuple) else frozenset()
+    if fault.message.startswith("undefined function data.") and any(
+        our.code == fault.code for our in ours
+    ):
+        return True  # a wrong function: OPA blames those who call it, too
     text = source.texts().get(fault.file, "")
-    line = text.split("\n")[fault.row - 1] if fault.row else text
-    if fault.message == "match error" and re.search(r"\bin\b", line):
-        return difference.version > (1, 7)
-    return fault.message == "match error" or bool(
-        re.search(r": invalid argument\(s\)$|^undefined (ref: |function )", fault.message)
+    if _in_function(text, fault.row):
+        return True  # of an argument in a set or a closure OPA forgets that it may be anything
+    able = [r for r in others if r.opa.has_templates or not source.has_templates]
+    if not able:
+        line = text.split("\n")[fault.row - 1] if fault.row else text
+        return difference.version > (1, 7) and bool(re.search(r"\bin\b|\[\]|{}|set\(\)", line))
+    return not all(_says(fault, reference.run(source)) for reference in able)
+
+
+def _says(fault: Fault, answer: Answer) -> bool:
+    """Whether another OPA refuses the same place for its type."""
+    return isinstance(answer, list) and any(
+        (other.code, other.file, other.row) == (fault.code, fault.file, fault.row)
+        for other in answer
     )
+
+
+def _in_function(text: str, row: int) -> bool:
+    """Whether the last rule that begins before the row, or there, has arguments."""
+    heads = re.findall(r"^(?:default )?r\d+.*", "\n".join(text.split("\n")[:row]), re.MULTILINE)
+    return bool(heads) and re.match(r"(default )?r\d+\(", heads[-1]) is not None
 
 
 def _differs(difference: Difference, source: Program, reference: Reference) -> bool:
