@@ -195,12 +195,11 @@ class _Reader:
         return made
 
     def is_guard(self, expr: ast.Expr, known: set[str]) -> bool:
-        """Whether an expression asks only for documents, constants and variables that have values, or names one of these."""
-        if expr.negated or expr.withs:
+        """Whether an expression compares documents, constants and variables that have values, or names one of these. (Of
+        a document alone the index asks whether it is there, not whether it is true: see `needs`.)"""
+        if expr.negated or expr.withs or _compares_refs(expr.kind):
             return False
         match expr.kind:
-            case ast.Ref():
-                return self._is_known(expr.kind, known)
             case ast.Unify(lhs, rhs):
                 pair = (lhs, rhs)
             case ast.Call(ast.Ref((ast.Var("equal"),)), (lhs, rhs)):
@@ -237,7 +236,7 @@ class _Reader:
             case ast.Var(name):
                 return name in known
             case ast.Ref():
-                return any(True for _ in self.refs(term)) and self.risks(term) == 0
+                return next(self.refs(term), None) == term and self.risks(term) == 0
             case _:
                 return is_constant(constant(term))
 

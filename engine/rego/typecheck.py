@@ -27,6 +27,7 @@ from cupcake.engine.rego.type_rules import (
     type_text,
     union,
 )
+from cupcake.engine.rego.uses import plain_vars
 from cupcake.engine.rego.withs import callable_arity
 
 Env = dict[str, ty.Type]
@@ -191,7 +192,11 @@ class TypeChecker:
         if isinstance(kind, ast.Unify):
             left = self.term(kind.lhs, env)
             right = self.term(kind.rhs, env)
-            if not may_equal(left, right) or self.of_scalar(kind, env):
+            if (
+                not may_equal(left, right)
+                or self.of_scalar(kind, env)
+                or not self.matches(kind, left, right, env)
+            ):
                 self.mismatch(left, right, expr.loc)
             if expr.generated and isinstance(right, ty.Scalar) and type(kind.rhs) in ast.SCALARS:
                 right = NOTHING  # the `xs` of `some x in xs`: OPA lets a scalar be, not one beside a pattern
@@ -209,6 +214,15 @@ class TypeChecker:
             self.every_body(kind.body, dict(env))
         elif not isinstance(kind, (ast.Assign, ast.SomeDecl, ast.SomeIn, ast.Not, ast.Logical)):
             self.term(kind, env)
+
+    def matches(self, kind: ast.Unify, left: ty.Type, right: ty.Type, env: Env) -> bool:
+        """Whether a pattern with a variable of which nothing is known can be the other side; its variables take types."""
+        for pattern, value in ((kind.lhs, right), (kind.rhs, left)):
+            if isinstance(pattern, (ast.Array, ast.Object)):
+                names = plain_vars(pattern)
+                if any(v.startswith("__local") and v not in env for v in names):
+                    return self.fits(pattern, value, env)
+        return True
 
     def of_scalar(self, kind: ast.Unify, env: Env) -> bool:
         """Whether it is what `some [x, y] in 7` becomes."""
@@ -261,8 +275,31 @@ class TypeChecker:
         mocked = callable_arity(target, self.signatures) is not None
         if not mocked or callable_arity(w.value, self.signatures) is None:
             self.term(w.value, env)
+        else:
+            self.stand_in(w)
         if isinstance(target, ast.Ref) and target.terms[0] == ast.Var("data"):
             self.document_target(target)
+
+    def stand_in(self, w: ast.With) -> None:
+        """A function that stands for another one takes what that one takes."""
+        wanted, have = self.function_args(w.target), self.function_args(w.value)
+        if len(wanted) == len(have) and not all(map(may_equal, wanted, have)):
+            haves, wants = (", ".join(map(type_text, kinds)) for kinds in (have, wanted))
+            name = dotted(w.target) if isinstance(w.target, ast.Ref) else ""
+            text = f"{name}: arity mismatch\n\thave: ({haves})\n\twant: ({wants})"
+            self.problems.add(TYPE_ERROR, text, w.loc)
+
+    def function_args(self, term: ast.Term) -> tuple[ty.Type, ...]:
+        """The types of the arguments of the function that a term names, empty when nothing is known."""
+        if not isinstance(term, ast.Ref):
+            return ()
+        name = dotted(term)
+        path = self.functions.get(name)
+        if path is not None:
+            found = self.group_type(path)
+            return found.args if isinstance(found, ty.FunctionOf) else ()
+        builtin = self.builtins.get(name)
+        return () if builtin is None or builtin.variadic else tuple(builtin.args)
 
     def document_target(self, target: ast.Ref) -> None:
         path: Path = ()
@@ -428,7 +465,7 @@ class TypeChecker:
 
     def extent(self, path: Path) -> ty.Type:
         """The type of a package, or of what rules make together: an object of theirs and of base documents."""
-        if self.replaced:
+        if any(gone[: len(path)] == path for gone in self.replaced or ()):
             return ty.ANY
         if path in self.groups:
             return self.beside(path)

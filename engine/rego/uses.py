@@ -89,7 +89,10 @@ def expr_uses(
     elif isinstance(kind, ast.Block):
         for v in kind.needs:
             term_uses(v, uses, closed=closed, at=here)
-        body_uses(kind.body, uses, closed=True, at=here if expr.negated else at)
+        # The operands of an `or`, each a negated block, have places of their own; a `not {...}` has one for all.
+        operands = all(e.negated and isinstance(e.kind, ast.Block) for e in kind.body)
+        whole = expr.negated and not operands
+        body_uses(kind.body, uses, closed=True, at=here if whole else at)
     elif isinstance(kind, ast.Call):
         for t in kind.args:
             term_uses(t, uses, closed=closed, at=here)

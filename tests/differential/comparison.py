@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -21,7 +21,7 @@ from cupcake.engine.vm import load as load_policy
 LIMITS = Limits(memory_bytes=256 << 20, seconds=10.0)
 Found: TypeAlias = Answer
 # Where OPA gives up for reasons of its own, or calls the path itself ill-typed: no comparison makes sense.
-_NOT_COMPARED = ("eval_cancel_error", "internal_error")
+_NOT_COMPARED = ("eval_cancel_error", "internal_error", "eval_internal_error")
 _RECENT: deque[tuple[Program, Found]] = deque(maxlen=4)
 _THREADS = ThreadPoolExecutor(4)
 
@@ -112,14 +112,19 @@ def without_faults(program: Program, reference: Reference, tries: int = 12) -> P
         found = reference.run(program)
         if not isinstance(found, list):
             return program
-        for fault in found:
-            if fault.file:
-                program = _without_row(program, int(fault.file[1:]), fault.row)
+        program = without_rows(program, found)
+    return program
+
+
+def without_rows(program: Program, faults: Iterable[Fault]) -> Program:
+    """The program without the rules at the places of `faults`; rows of the other rules stay where they are."""
+    for fault in faults:
+        if fault.file:
+            program = _without_row(program, int(fault.file[1:]), fault.row)
     return program
 
 
 def _without_row(program: Program, number: int, row: int) -> Program:
-    """Empty the rule at a row; rows of the other rules stay where they are."""
     module = program.modules[number]
     at = 2 + len(module.imports)
     rules = list(module.rules)

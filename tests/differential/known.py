@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from comparison import Difference, canonical, compare
+from comparison import Difference, canonical, compare, without_rows
 from reference import Answer, Fault, Outcome, Reference
 from source import Program
 
@@ -16,11 +16,18 @@ def reason(difference: Difference, source: Program, references: Sequence[Referen
     ours, theirs = difference.ours, difference.theirs
     assert isinstance(ours, tuple) and isinstance(theirs, tuple)
     newest = references[-1]
-    if difference.version != newest.opa.version and not _differs(difference, source, newest):
-        return "the newest OPA says what we say"
+    if difference.version != newest.opa.version:
+        if not _differs(difference, source, newest):
+            return "the newest OPA says what we say"
+        if _says_otherwise(newest.run(source), difference.path, theirs):
+            return "the newest OPA says something else, which is compared"
     others = [r for r in references if r.opa.version != difference.version]
-    if theirs[0] == "refused" and (why := _said_elsewhere(difference, source, others)):
+    if theirs[0] == "refused" and (why := _said_elsewhere(difference, source, references)):
         return why
+    if difference.kind() == ("refused", "rego_type_error", "accepted") and any(
+        not _differs(difference, source, other) for other in others
+    ):
+        return "an older OPA refuses it, too: the newest forgets types beside empty sets"
     if ours[0] == "accepted" and "rego_unsafe_var_error" in difference.kind():
         return "OPA looks for variables of one closure in another"
     if ours[0] == "error" and _elsewhere(ours, source, references):
@@ -32,6 +39,10 @@ def reason(difference: Difference, source: Program, references: Sequence[Referen
     if source.strict and theirs[0] == "error" and _only_strict(difference, source, references):
         return "of several errors of builtins OPA meets, or reports, another one"
     text = "".join(source.texts().values())
+    if ours[0] == "error" and source.strict and " | " in _line(source, ours[3]):
+        return "of operands OPA makes calls before closures"
+    if ours[0] == "error" and re.search(r"strings\.any_(pre|suf)fix_match|glob\.match", text):
+        return "the rule index of OPA 1.22 reads calls that ours does not"
     if "yaml.marshal" in text and ours[0] == theirs[0] == "value":
         return "another style of quotes in YAML"
     if difference.version > (1, 7) and re.search(
@@ -47,12 +58,22 @@ def reason(difference: Difference, source: Program, references: Sequence[Referen
     return ""
 
 
+def _line(source: Program, place: str) -> str:
+    """The line at "file:row:col"."""
+    file, row, _ = place.split(":")
+    return source.texts()[file].split("\n")[int(row) - 1]
+
+
+def _says_otherwise(answer: Answer, path: str, theirs: Outcome) -> bool:
+    return isinstance(answer, dict) and path in answer and answer[path][:2] != theirs[:2]
+
+
 def _unescaped(value: object) -> str:
     return canonical(value).replace("\\\\u003c", "<").replace("\\\\u003e", ">")
 
 
 def _said_elsewhere(
-    difference: Difference, source: Program, others: Sequence[Reference]
+    difference: Difference, source: Program, references: Sequence[Reference]
 ) -> str:
     """Why what OPA says of a program that it refuses is not what we say. What we say beyond that needs no reason: without
     what OPA refuses the program is compared once more."""
@@ -61,8 +82,17 @@ def _said_elsewhere(
     missing = [fault for fault in theirs if not _is_said(fault, ours)]
     if not missing:
         return "OPA stops before the next error, or gives all uses of a ref the row of the last one"
+    said = [fault for fault in theirs if fault not in missing]
+    missing = [fault for fault in missing if not _of_wrong_rule(fault, said, source)]
+    if said and missing:
+        (own,) = [r for r in references if r.opa.version == difference.version]
+        rest = own.run(without_rows(source, said))
+        missing = [fault for fault in missing if _says(fault, rest)]
+    if not missing:
+        return "it follows from what both refuse"
+    others = [r for r in references if r.opa.version != difference.version]
     if all(_of_types(fault, difference, source, others) for fault in missing):
-        return "what only one OPA refuses for its types, or only for types of a wrong function or argument"
+        return "what only one OPA refuses for its types, or only for types of an argument"
     return ""
 
 
@@ -81,38 +111,60 @@ def _is_said(fault: Fault, ours: frozenset[Fault]) -> bool:
     )
 
 
+def _of_wrong_rule(fault: Fault, said: Sequence[Fault], source: Program) -> bool:
+    """Whether it is of a rule that both refuse: OPA forgets its type."""
+    for other in said:
+        lines = source.texts().get(other.file, "").split("\n")
+        heads = [line for line in lines[: other.row] if re.match(r"r\d", line)]
+        name = re.match(r"r\d+", heads[-1]) if heads else None
+        if name and re.search(rf"\.{name[0]}\b", fault.message):
+            return True
+    return False
+
+
 def _of_types(
     fault: Fault, difference: Difference, source: Program, others: Sequence[Reference]
 ) -> bool:
     """Whether we mean to accept what OPA refuses for its type (docs/differences.md)."""
     if fault.code != "rego_type_error":
         return False
-    ours = difference.ours[2] if isinstance(difference.ours, tuple) else frozenset()
-    if fault.message.startswith("undefined function data.") and any(
-        our.code == fault.code for our in ours
-    ):
-        return True  # a wrong function: OPA blames those who call it, too
-    text = source.texts().get(fault.file, "")
-    if _in_function(text, fault.row):
+    lines = source.texts().get(fault.file, "").split("\n")
+    rows = [fault.row]
+    if fault.message.startswith("undefined ref: "):  # all uses have the row of the last one
+        name = fault.message.rpartition(".")[2]
+        rows += [row for row, line in enumerate(lines, 1) if name in line]
+    if any(_in_function(lines, row) for row in rows) or _gives_arguments(source):
         return True  # of an argument in a set or a closure OPA forgets that it may be anything
+    if re.search(r"^r\d\S*\[(true|false|null|-?\d[\d.e]*)\]", "\n".join(lines), re.MULTILINE):
+        return True  # a name that is no string: OPA takes a variable in its place for a string
     able = [r for r in others if r.opa.has_templates or not source.has_templates]
     if not able:
-        line = text.split("\n")[fault.row - 1] if fault.row else text
-        return difference.version > (1, 7) and bool(re.search(r"\bin\b|\[\]|{}|set\(\)", line))
+        # Newer OPAs compare what `in` looks for, know that `[]`, `{}` and `set()` are empty, and types of `with`.
+        text = "".join(source.texts().values())
+        return difference.version > (1, 7) and bool(re.search(r"\bin\b|\[\]|{}|set\(\)|with", text))
     return not all(_says(fault, reference.run(source)) for reference in able)
 
 
 def _says(fault: Fault, answer: Answer) -> bool:
-    """Whether another OPA refuses the same place for its type."""
+    """Whether an OPA refuses the same place for the same reason."""
     return isinstance(answer, list) and any(
         (other.code, other.file, other.row) == (fault.code, fault.file, fault.row)
+        and other.message[:12] == fault.message[:12]
         for other in answer
     )
 
 
-def _in_function(text: str, row: int) -> bool:
+def _gives_arguments(source: Program) -> bool:
+    """Whether a function gives what it is given, so that others have what OPA knows nothing of."""
+    return any(
+        re.search(r"^r\d+\(.*\bv\d.*\) :?= .*\bv\d", text, re.MULTILINE)
+        for text in source.texts().values()
+    )
+
+
+def _in_function(lines: Sequence[str], row: int) -> bool:
     """Whether the last rule that begins before the row, or there, has arguments."""
-    heads = re.findall(r"^(?:default )?r\d+.*", "\n".join(text.split("\n")[:row]), re.MULTILINE)
+    heads = [line for line in lines[:row] if re.match(r"(default )?r\d", line)]
     return bool(heads) and re.match(r"(default )?r\d+\(", heads[-1]) is not None
 
 
@@ -145,6 +197,6 @@ def _elsewhere(ours: Outcome, source: Program, references: Sequence[Reference]) 
         found = reference.run(replace(source, paths=whole))
         if isinstance(found, dict):
             for theirs in found.values():
-                if theirs[0] == "error" and (theirs[1], theirs[3]) == (ours[1], ours[3]):
+                if theirs[0] == "error" and theirs[1] == ours[1] and theirs[3] in ("", ours[3]):
                     return True
     return False
