@@ -104,7 +104,7 @@ class Compiler:
                 sources=modules,
             )
             planned = plan(
-                checked, known_entrypoints(checked, entrypoints), base, cache=caches.plans
+                checked, known_entrypoints(checked, entrypoints, data), base, cache=caches.plans
             )
             artifact = replace(
                 assemble(planned, cache=caches.code, linked=self._linked),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
-from cupcake.engine.errors import EngineError, did_you_mean
+from cupcake.engine.errors import UnknownEntrypoints, did_you_mean
 from cupcake.engine.rego.checked import Checked, Path
 
 
@@ -16,8 +16,9 @@ def entrypoint_path(name: str) -> str:
     return name.strip("/")
 
 
-def known_entrypoints(checked: Checked, names: Sequence[str]) -> list[str]:
-    """The paths of entrypoints. EngineError for one that is no package, no rule and nothing inside of a rule, or a function."""
+def known_entrypoints(checked: Checked, names: Sequence[str], data: object = None) -> list[str]:
+    """The paths of entrypoints. UnknownEntrypoints for those that are functions, or no package, no rule, nothing inside of a
+    rule and nothing in the base document `data`."""
     above: set[tuple[str, ...]] = {()}
     functions: dict[tuple[str, ...], bool] = {}
     for path, group in checked.rules.items():
@@ -25,22 +26,32 @@ def known_entrypoints(checked: Checked, names: Sequence[str]) -> list[str]:
         above.update(texts[:size] for size in range(1, len(texts)))
         functions[texts] = functions.get(texts, True) and group.kind == "function"
     found = [entrypoint_path(name) for name in names]
+    unknown: dict[str, str] = {}
     for name in found:
         parts = tuple([part for part in name.split("/") if part])
         rule = next((s for n in range(len(parts)) if (s := parts[: n + 1]) in functions), None)
-        if parts in above:
+        if parts in above or (rule is None and _holds(data, parts)):
             continue
         if rule is None:
             known = ["/".join(texts) for texts in functions]
-            raise EngineError(
-                f'entrypoint "{name}" does not refer to a rule: the policies define no such name'
-                + did_you_mean(name, known)
+            why = "does not refer to a rule: the policies define no such name"
+            unknown[name] = why + did_you_mean(name, known)
+        elif functions[rule]:
+            unknown[name] = (
+                "is a function, which has no value of its own: name a rule that calls it"
             )
-        if functions[rule]:
-            raise EngineError(
-                f'entrypoint "{name}" is a function, which has no value of its own: name a rule that calls it'
-            )
+    if unknown:
+        raise UnknownEntrypoints(unknown)
     return found
+
+
+def _holds(data: object, parts: Sequence[str]) -> bool:
+    """Whether the base document has something there."""
+    for part in parts:
+        if not isinstance(data, Mapping) or part not in data:
+            return False
+        data = data[part]
+    return True
 
 
 def _texts(path: Path) -> tuple[str, ...]:

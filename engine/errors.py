@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 # Characters of a source line that a message shows.
@@ -57,6 +57,14 @@ class CompileErrors(EngineError):
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
         self.diagnostics = diagnostics
         super().__init__("\n".join(d.render() for d in diagnostics))
+
+
+class UnknownEntrypoints(EngineError):
+    """Entrypoints that name nothing that has a value; `names` are all of them."""
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        self.names = tuple(reasons)
+        super().__init__("\n".join(f'entrypoint "{n}" {why}' for n, why in reasons.items()))
 
 
 class EvaluationError(EngineError):

@@ -118,12 +118,17 @@ class _Checker:
 
     def stmt(self, stmt: ir.Stmt) -> None:
         """Checks one statement."""
-        if not 0 <= stmt.place.file <= max(0, len(self.static.files) - 1):
+        files = len(self.static.files)
+        if not (0 <= stmt.place.file < files or stmt.place == ir.Place()):
             raise self.error(f"file {stmt.place.file} does not exist")
         match stmt:
             case ir.ArrayAppendStmt():
                 self.read(stmt.value, stmt.array)
-            case ir.AssignIntStmt() | ir.MakeNumberIntStmt() | ir.MakeNullStmt():
+            case ir.AssignIntStmt() | ir.MakeNumberIntStmt():
+                if not -(1 << 63) <= stmt.value < 1 << 63:
+                    raise self.error(f"{stmt.value} does not fit into 64 bits")
+                self.write(stmt.target)
+            case ir.MakeNullStmt():
                 self.write(stmt.target)
             case ir.MakeArrayStmt():
                 if stmt.capacity < 0:

@@ -24,6 +24,7 @@ from cupcake.engine.wasm.uses import read_locals
 
 # Blocks in blocks: each level costs Python frames here and in the planner, and stack in the engine's compiler.
 MAX_NESTING = 220
+_MOST_RESERVED = 65_536
 # Helpers that every module has (`codegen.py`).
 ASSIGN_ONCE = "assign_once"
 INSERT_ONCE = "insert_once"
@@ -335,7 +336,8 @@ class FunctionWriter:
         self.asm.give_back(count)
 
     def make(self, s: ir.MakeArrayStmt | ir.MakeObjectStmt | ir.MakeSetStmt, fail: int) -> None:
-        self.asm.const(s.capacity if isinstance(s, ir.MakeArrayStmt) else 0)
+        # A hint: what a plan of somebody else says is not believed beyond reason.
+        self.asm.const(min(s.capacity, _MOST_RESERVED) if isinstance(s, ir.MakeArrayStmt) else 0)
         match s:
             case ir.MakeArrayStmt():
                 self.call("rt_array")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cupcake.engine import EngineError, compile_policy
+from cupcake.engine import EngineError, compile_policy, load
+from cupcake.engine.errors import UnknownEntrypoints
 
 POLICY = """package t13
 
@@ -36,7 +37,8 @@ NAMED = [
     *("t13/q/s/r3/a/g1", "t13/q/s/r4/a", "t13/obj/a/b", "t13/dd", "t13/num", "t13/num/1", "other", "other/pkg/p"),
     *("/t13/obj", ""),
 ]  # fmt: skip
-NAMELESS = ["nope", "t13/nope", "t13/q/s/nope", "base", "base/x", "t13/more", "other/pk", "t13/q/fn", "data/t13"]  # fmt: skip
+NAMELESS = ["nope", "t13/nope", "t13/q/s/nope", "base/y", "other/pk", "t13/q/fn", "data/t13"]
+BASE = ["base", "base/x", "t13/more"]
 
 
 @pytest.mark.parametrize("entrypoint", NAMED)
@@ -48,6 +50,20 @@ def test_entrypoints_may_name_packages_rules_and_what_is_in_them(entrypoint: str
 def test_an_entrypoint_that_names_nothing_is_an_error(entrypoint: str) -> None:
     with pytest.raises(EngineError, match=f'entrypoint "{entrypoint}"'):
         compile_policy(MODULES, DATA, [entrypoint])
+
+
+@pytest.mark.parametrize("entrypoint", BASE)
+def test_what_the_base_document_holds_is_an_entrypoint_where_there_is_one(entrypoint: str) -> None:
+    policy = load(compile_policy(MODULES, DATA, [entrypoint]))
+    assert policy.evaluate(entrypoint, {}) in (1, {"x": 1})
+    with pytest.raises(EngineError, match=f'entrypoint "{entrypoint}"'):
+        compile_policy(MODULES, {}, [entrypoint])
+
+
+def test_all_that_name_nothing_are_told_at_once() -> None:
+    with pytest.raises(UnknownEntrypoints, match=r'"nope".*\n.*"t13/q/fn" is a function') as caught:
+        compile_policy(MODULES, entrypoints=["nope", "t13", "t13/q/fn"])
+    assert caught.value.names == ("nope", "t13/q/fn")
 
 
 def test_the_error_says_what_may_have_been_meant() -> None:

@@ -14,7 +14,9 @@ from reference import TOO_SLOW, Answer, Fault, Outcome, Reference
 from source import MISSING, Program
 
 from cupcake.engine import compile_policy
-from cupcake.engine.errors import CompileErrors, EvaluationError
+from cupcake.engine.artifact import Artifact
+from cupcake.engine.errors import CompileErrors, EvaluationError, UnknownEntrypoints
+from cupcake.engine.rego.parser import RegoVersion
 from cupcake.engine.vm import UNDEFINED, Limits
 from cupcake.engine.vm import load as load_policy
 
@@ -88,22 +90,32 @@ def ours(program: Program) -> Found:
 
 
 def _run(program: Program) -> Found:
+    unknown: tuple[str, ...] = ()
     try:
-        artifact = compile_policy(
-            program.texts(), program.data, [*program.paths, "d"], "v0" if program.v0 else "v1"
-        )
+        artifact = _compiled(program, program.paths)
+    except UnknownEntrypoints as e:  # of what lost rules on the way
+        unknown = e.names
+        artifact = _compiled(program, [path for path in program.paths if path not in unknown])
     except CompileErrors as e:
         return [Fault(d.code, d.row, d.message, d.file) for d in e.diagnostics]
     policy = load_policy(artifact, limits=LIMITS, quick=True)
     given = UNDEFINED if program.input is MISSING else program.input
     found: dict[str, Outcome] = {}
     for path in program.paths:
+        if path in unknown:
+            found[path] = ("undefined", None)
+            continue
         try:
             value = policy.evaluate(path, given, strict_builtin_errors=program.strict)
             found[path] = ("undefined", None) if value is UNDEFINED else ("value", value)
         except EvaluationError as e:
             found[path] = ("error", e.code, e.message, f"{e.place}:{e.col}")
     return found
+
+
+def _compiled(program: Program, paths: Sequence[str]) -> Artifact:
+    version: RegoVersion = "v0" if program.v0 else "v1"
+    return compile_policy(program.texts(), program.data, [*paths, "d"], version)
 
 
 def without_faults(program: Program, reference: Reference, tries: int = 12) -> Program:

@@ -52,6 +52,8 @@ BAD: dict[str, tuple[tuple[ir.Stmt, ...], str]] = {
         "local 9 is read but never written",
     ),
     "file": ((ir.NopStmt(ir.Place(3, 1, 1)),), "file 3 does not exist"),
+    "a row without files": ((ir.NopStmt(ir.Place(0, 1)),), "file 0 does not exist"),
+    "a number of 65 bits": ((ir.MakeNumberIntStmt(1 << 63, 2),), "does not fit into 64 bits"),
 }
 
 

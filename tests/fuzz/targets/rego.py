@@ -11,7 +11,12 @@ from driver import Finding, Target, token_mutator
 from cupcake.engine import api
 from cupcake.engine.api import compile_policy
 from cupcake.engine.artifact import Artifact
-from cupcake.engine.errors import CompileErrors, EngineError, EvaluationError
+from cupcake.engine.errors import (
+    CompileErrors,
+    EngineError,
+    EvaluationError,
+    UnknownEntrypoints,
+)
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.parser import parse_module, parse_query, parse_term
 from cupcake.engine.rego.render import dump
@@ -114,9 +119,11 @@ def evaluated(artifact: Artifact) -> None:
 
 def check_compiler(data: bytes) -> None:
     text = text_of(data)
+    path = package_of(text) or "a"
     try:
-        path = package_of(text) or "a"
         artifact = compile_policy({"a.rego": text}, data={"b": {"c": [1]}}, entrypoints=(path,))
+    except UnknownEntrypoints:
+        return None  # no rule with a value
     except CompileErrors as error:
         return refused(error, text)
     is_valid(artifact)
