@@ -33,14 +33,15 @@ from cupcake.engine.cli.schema_files import load_schemas
 from cupcake.engine.cli.verifying import verification_of, verifying
 
 _NO_TRACE = (
-    "the evaluation runs as machine code, which leaves no trace. What there is: --coverage for the rows that were "
-    "reached, print(...) in a policy, and `cupcake rego test`, which shows the values of a failing expression"
+    "the evaluation runs as machine code, not as the steps of OPA's interpreter. What there is: --explain notes for what "
+    "trace(...) says, --profile and --coverage for what was reached, print(...) in a policy, and `cupcake rego test`, which "
+    "shows the values of a failing expression"
 )
 #: Flags of `opa eval` that are refused, and why.
 _REFUSED = {
     "partial": "--partial: there is no partial evaluation; evaluate with the whole input",
-    "profile": f"--profile: {_NO_TRACE}; --metrics for times",
-    "instrument": "--instrument counts steps of OPA's interpreter, which does not run here; --metrics gives times",
+    "instrument": "--instrument counts steps of OPA's interpreter, which does not run here; --metrics and --profile give "
+    "times",
     "show_builtin_errors": "--show-builtin-errors: errors of builtins are not collected; --strict-builtin-errors ends "
     "the evaluation at the first one and names its place",
 }
@@ -116,6 +117,29 @@ def _shown(group: Any) -> None:
     switch(group, "--fail-defined", help="exit 1 when the result is defined")
     switch(group, "--coverage", help="also which rows were reached, and how often rules held")
     switch(group, "--metrics", help="also how long each step took")
+    group.add_argument(
+        "--explain",
+        choices=["off", "full", "notes", "fails", "debug"],
+        default="off",
+        help="notes: what trace(...) said, and in which rules; the others are refused",
+    )
+    switch(
+        group,
+        "--profile",
+        help="also which expressions took how long (with JSON and pretty output)",
+    )
+    group.add_argument(
+        "--profile-limit",
+        type=int,
+        metavar="N",
+        help="show N rows of the profile (default 10, 0 for all)",
+    )
+    group.add_argument(
+        "--profile-sort",
+        action="append",
+        choices=["total_time_ns", "num_eval", "num_redo", "num_gen_expr", "file", "line"],
+        help="what the profile is sorted by, from the largest on; may be repeated",
+    )
 
 
 def _for_opas_sake(parser: Parser) -> None:
@@ -123,8 +147,8 @@ def _for_opas_sake(parser: Parser) -> None:
         "for opa's sake",
         "Taken, and without effect on the result: --target, --optimize, --entrypoint, --disable-early-exit, "
         "--disable-inlining, --shallow-inlining, --nondeterminstic-builtins, --unknowns, --coverage-runs, --var-values, "
-        "--optimize-store-for-read-speed. Refused, with what to do instead: --partial, "
-        "--explain, --profile, --instrument, --format source, --show-builtin-errors.",
+        "--optimize-store-for-read-speed. Refused, with what to do instead: --partial, --explain full, fails and debug, "
+        "--instrument, --format source, --show-builtin-errors.",
     )
     hidden: dict[str, Any] = {"help": argparse.SUPPRESS}
     group.add_argument("-t", "--target", choices=["rego", "wasm"], **hidden)
@@ -132,16 +156,12 @@ def _for_opas_sake(parser: Parser) -> None:
     for name in ("-e", "--entrypoint"), ("--disable-inlining",), ("-u", "--unknowns"):
         group.add_argument(*name, action="append", **hidden)
     group.add_argument("--coverage-runs", **hidden)
-    group.add_argument("--explain", choices=["off", "full", "notes", "fails", "debug"], **hidden)
-    for name in ("--profile-limit",), ("--profile-sort",):
-        group.add_argument(*name, dest="profile", **hidden)
     for name in (
         ("--disable-early-exit",),
         ("--instrument",),
         ("--nondeterminstic-builtins",),
         ("--optimize-store-for-read-speed",),
         ("-p", "--partial"),
-        ("--profile",),
         ("--shallow-inlining",),
         ("--show-builtin-errors",),
         ("--var-values",),
@@ -195,8 +215,12 @@ def _refuse(options: argparse.Namespace) -> None:
     for name, why in _REFUSED.items():
         if getattr(options, name):
             raise UsageError(why)
-    if options.explain not in (None, "off"):
-        raise UsageError(f"--explain: {_NO_TRACE}")
+    if options.explain not in ("off", "notes"):
+        raise UsageError(f"--explain {options.explain}: {_NO_TRACE}")
+    if options.profile_limit is not None or options.profile_sort:
+        options.profile = True
+    if options.profile:
+        options.metrics = True
     if options.format == "source":
         raise UsageError(
             "--format source shows the result of a partial evaluation, which there is none of"
@@ -222,6 +246,8 @@ def _evaluated(
         allowed=allowed_builtins(options),
         indexed=not options.disable_indexing,
         counting=options.coverage,
+        profiling=options.profile,
+        notes=options.explain == "notes",
         schemas=load_schemas(options.schema),
     )
     prepared = Prepared.of(asked, wide_limits(options.timeout), timers, session)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -23,15 +23,18 @@ from cupcake.engine.solutions import HIDDEN, in_order
 if TYPE_CHECKING:
     from cupcake.engine.rego.schemas import Schemas
     from cupcake.engine.testing.coverage import Counters, Coverage
+    from cupcake.engine.testing.notes import Line, Notes
+    from cupcake.engine.testing.profile import Profiler, Row
     from cupcake.engine.vm import Limits, Policy
+    from cupcake.engine.vm.hostcalls import HostFunction
 
 _VALUE = "__value{}__"
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A query and what it is asked of. `allowed`: the builtins that exist, None for all; `counting`: for coverage;
-    `schemas` for the type checker."""
+    """A query and what it is asked of. `allowed`: the builtins that exist, None for all; `counting`: for coverage; `profiling`
+    and `notes`: for these; `schemas` for the type checker."""
 
     text: str
     loaded: Loaded
@@ -42,6 +45,8 @@ class Asked:
     allowed: frozenset[str] | None = None
     indexed: bool = True
     counting: bool = False
+    profiling: bool = False
+    notes: bool = False
     schemas: Schemas | None = None
 
 
@@ -63,12 +68,16 @@ class Timers:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`solutions`: one {"expressions", "bindings"} each; or `error`."""
+    """`solutions`: one {"expressions", "bindings"} each; or `error`. `text` is the query's."""
+
+    text: str
 
     solutions: list[dict[str, Any]]
     error: EvaluationError | None
     timers: Timers
     coverage: Coverage | None = None
+    profile: Sequence[Row] = ()
+    notes: Sequence[Line] = ()
 
 
 @dataclass(slots=True)
@@ -81,12 +90,15 @@ class Prepared:
     _policy: Policy
     _session: Session
     _counters: Counters | None
+    _profiler: Profiler | None
+    _notes: Notes | None
 
     @classmethod
     def of(cls, asked: Asked, limits: Limits, timers: Timers, session: Session) -> Prepared:
         """Compiles. Raises CompileErrors."""
         from cupcake.engine.builtins.libraries import absent_libraries
         from cupcake.engine.documents import document
+        from cupcake.engine.plan.counting import EVENT
         from cupcake.engine.plan.planner import plan
         from cupcake.engine.prints import PRINT, printer
         from cupcake.engine.rego.compile import check
@@ -130,6 +142,19 @@ class Prepared:
 
             counters = Counters()
             checked = counters.policy(checked)
+        profiler, notes = None, None
+        if asked.profiling or asked.notes:
+            from cupcake.engine.testing.events import Sites
+            from cupcake.engine.testing.notes import Notes
+            from cupcake.engine.testing.profile import Profiler
+
+            sites = Sites(notes=asked.notes)
+            checked, query = sites.all(checked, query)
+            if asked.notes:
+                notes = Notes(sites, {**asked.loaded.modules, "<query>": text})
+            if asked.profiling:
+                profiler = Profiler(sites, None if notes is None else notes.host)
+                query = replace(query, body=profiler.calibrated(query.body))
         with timers.measure("query_compile"):
             planned = plan(
                 checked,
@@ -139,14 +164,23 @@ class Prepared:
                 index=asked.indexed and not asked.counting,
                 counters=len(counters or ()),
             )
-            artifact = assemble(planned, extra_builtins=[PRINT], linked=False)
+            artifact = assemble(planned, extra_builtins=[PRINT, EVENT], linked=False)
             artifact = replace(artifact, rego_version=version)
-            shown = {PRINT.name: printer(lambda line: print(line, file=sys.stderr))}
+            shown: dict[str, HostFunction] = {
+                PRINT.name: printer(lambda line: print(line, file=sys.stderr))
+            }
+            watching = profiler or notes
+            if watching is not None:
+                shown[EVENT.name] = watching.host
             warm(artifact.core, default_folder())
             policy = load(
-                artifact, limits=limits, builtins=shown, effects=session.effects, quick=True
+                artifact,
+                limits=limits,
+                builtins=shown,
+                effects=session.effects,
+                quick=True,
             )
-        return cls(text, body, modules, policy, session, counters)
+        return cls(text, body, modules, policy, session, counters, profiler, notes)
 
     def evaluate(
         self, document: tuple[Any, ...], *, strict: bool, times: int, timers: Timers
@@ -158,6 +192,9 @@ class Prepared:
         flags = STRICT if strict else 0
         found, error = b"[]", None
         for _ in range(times):
+            for watching in (self._profiler, self._notes):
+                if watching is not None:
+                    watching.start()
             try:
                 with timers.measure("query_eval"):
                     found = self._policy.evaluate_json(
@@ -172,8 +209,13 @@ class Prepared:
                 if not error.place and "\n" not in self.text:
                     error.place, error.col = "<query>:1", 1  # no rule was running: the query itself
                 break
+            finally:
+                if self._profiler is not None:
+                    self._profiler.end()
         solutions = [] if error else [self._shaped(bindings) for bindings in read_exact(found)]
-        return Outcome(solutions, error, timers, self._coverage())
+        profile = self._profiler.rows() if self._profiler else ()
+        lines = self._notes.lines if self._notes else ()
+        return Outcome(self.text, solutions, error, timers, self._coverage(), profile, lines)
 
     def _coverage(self) -> Coverage | None:
         if self._counters is None:

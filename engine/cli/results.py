@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cupcake.engine.cli import error_shapes
 from cupcake.engine.cli.evaluation import Outcome
 from cupcake.engine.cli.output import NumberText, dump, table
+
+if TYPE_CHECKING:
+    from cupcake.engine.testing.notes import Line
+    from cupcake.engine.testing.profile import Row
 
 
 def print_outcome(outcome: Outcome, options: argparse.Namespace) -> None:
@@ -19,6 +24,8 @@ def print_outcome(outcome: Outcome, options: argparse.Namespace) -> None:
     if form in ("json", "discard"):
         print(dump(_document(outcome, options), 2))
         return
+    if form == "pretty" and outcome.notes:
+        print("\n".join(note_lines(outcome.notes)))
     if outcome.error is not None:
         print(outcome.error, file=sys.stderr)
     else:
@@ -26,6 +33,8 @@ def print_outcome(outcome: Outcome, options: argparse.Namespace) -> None:
     if form == "pretty":
         if options.metrics:
             print(_metrics_table(outcome, options.count))
+        if options.profile:
+            print(profile_table(outcome.profile, options, outcome.text))
         if outcome.coverage is not None:
             print(table(["Overall Coverage", f"{outcome.coverage.percent:.2f}"], []))
 
@@ -40,9 +49,86 @@ def _document(outcome: Outcome, options: argparse.Namespace) -> dict[str, Any]:
         shape["metrics"] = {name: times[0] for name, times in _timers(outcome)}
     elif options.metrics:
         shape["aggregated_metrics"] = {name: _statistics(ts) for name, ts in _timers(outcome)}
+    if outcome.notes:
+        shape["explanation"] = [_note_json(line) for line in outcome.notes]
+    if options.profile:
+        name = "profile" if options.count == 1 else "aggregated_profile"
+        shape[name] = [
+            _profile_json(row, options.count) for row in _shown(outcome.profile, options)
+        ]
     if outcome.coverage is not None:
         shape["coverage"] = outcome.coverage.to_json()
     return shape
+
+
+def _note_json(line: Line) -> dict[str, Any]:
+    """An event of OPA's traces, with what is known of it."""
+    file = "" if line.place.file == "<query>" else line.place.file
+    return {
+        "Op": line.op,
+        "Location": {"file": file, "row": line.place.row, "col": line.place.col},
+        "Message": json.loads(line.text) if line.op == "Note" else "",
+        "Text": "" if line.op == "Note" else line.text,
+    }
+
+
+def note_lines(lines: Sequence[Line]) -> list[str]:
+    """As OPA prints a trace."""
+    places = [
+        f"{'query' if line.place.file == '<query>' else line.place.file}:{line.place.row}"
+        for line in lines
+    ]
+    width = max(map(len, places)) + 5
+    return [
+        f"{place.ljust(width)}{'| ' * line.depth}{line.op} {line.text}"
+        for place, line in zip(places, lines, strict=True)
+    ]
+
+
+def _shown(rows: Sequence[Row], options: argparse.Namespace) -> list[Row]:
+    from cupcake.engine.testing.profile import in_order
+
+    limit = 10 if options.profile_limit is None else options.profile_limit
+    ordered = in_order(rows, options.profile_sort or ())
+    return ordered[:limit] if limit > 0 else ordered
+
+
+def _profile_json(row: Row, count: int) -> dict[str, Any]:
+    took: dict[str, Any] = (
+        {"total_time_ns": row.total_ns}
+        if count == 1
+        else {"total_time_ns_stats": _statistics(row.times_ns)}
+    )
+    return {
+        **took,
+        "num_eval": row.evals,
+        "num_redo": row.redos,
+        "num_gen_expr": row.expressions,
+        "location": {"file": row.file, "row": row.row, "col": row.col},
+    }
+
+
+def profile_table(rows: Sequence[Row], options: argparse.Namespace, query: str) -> str:
+    """The profile as a table, with the first expression of a row of the query in place of a file."""
+    one = options.count == 1
+    header = ["Time"] if one else ["Min", "Max", "Mean", "90%", "99%"]
+    header += ["Num Eval", "Num Redo", "Num Gen Expr", "Location"]
+    cells: list[list[str]] = []
+    for row in _shown(rows, options):
+        found = _statistics(row.times_ns)
+        times = [row.total_ns] if one else [found[k] for k in ("min", "max", "mean", "90%", "99%")]
+        place = f"{row.file}:{row.row}" if row.file else query[row.first.offset : row.first.end]
+        counts = (row.evals, row.redos, row.expressions)
+        cells.append([*map(duration, times), *map(str, counts), place])
+    return table(header, cells)
+
+
+def duration(nanoseconds: float) -> str:
+    """As Go prints a duration: `39.899µs`, `2ms`."""
+    for size, unit in ((1_000_000_000, "s"), (1_000_000, "ms"), (1000, "µs")):
+        if nanoseconds >= size:
+            return f"{nanoseconds / size:.9f}".rstrip("0").rstrip(".") + unit
+    return f"{int(nanoseconds)}ns" if nanoseconds else "0s"
 
 
 def _timers(outcome: Outcome) -> list[tuple[str, list[int]]]:
@@ -52,16 +138,27 @@ def _timers(outcome: Outcome) -> list[tuple[str, list[int]]]:
 def _statistics(times: Sequence[int]) -> dict[str, int | float]:
     ordered = sorted(times)
 
-    def at(part: float) -> int:
-        return ordered[min(int(part * len(ordered)), len(ordered) - 1)]
+    def at(part: float) -> int | float:
+        """Between the two that lie around it."""
+        place = part * (len(ordered) + 1) - 1
+        if place < 0 or place >= len(ordered) - 1:
+            return ordered[0 if place < 0 else -1]
+        low = int(place)
+        return _number(ordered[low] + (place - low) * (ordered[low + 1] - ordered[low]))
 
     return {
-        "90%": at(0.9),
-        "99%": at(0.99),
+        **{f"{part * 100:g}%": at(part) for part in (0.75, 0.9, 0.95, 0.99, 0.999, 0.9999)},
+        "count": len(ordered),
         "max": ordered[-1],
-        "mean": statistics.fmean(ordered),
+        "mean": _number(statistics.fmean(ordered)),
+        "median": at(0.5),
         "min": ordered[0],
+        "stddev": _number(statistics.pstdev(ordered)),
     }
+
+
+def _number(value: float) -> int | float:
+    return int(value) if value == int(value) else value
 
 
 def _metrics_table(outcome: Outcome, count: int) -> str:

@@ -55,7 +55,7 @@ def add(commands: Any, help: str) -> Parser:
         "todo_test_ rules are skipped. A failure shows the expression and the values of its parts.",
         epilog="Exit codes: 0 all passed, 1 the files cannot be loaded or compiled, or there is no test with "
         "--fail-on-empty, 2 a test failed, had an error or was skipped (see -z), the coverage is below the threshold, "
-        "or wrong usage. For opa's sake, without effect: --target, --var-values, --explain fails, --parallel, "
+        "or wrong usage. For opa's sake, without effect: --target, --var-values, --parallel, "
         "--benchmem, --coverage-runs.",
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="policy or data file, or folder")
@@ -73,6 +73,12 @@ def add(commands: Any, help: str) -> Parser:
         "-c",
         "--coverage",
         help="print as JSON which rows the tests reach, and how often rules gave a value",
+    )
+    parser.add_argument(
+        "--explain",
+        choices=["fails", "full", "notes", "debug"],
+        default="fails",
+        help="notes: of a failure also what trace(...) said; full and debug are refused",
     )
     parser.add_argument(
         "--threshold",
@@ -103,7 +109,6 @@ def _for_opas_sake(parser: Parser) -> None:
     parser.add_argument("-t", "--target", choices=["rego", "wasm"], **hidden)
     parser.add_argument("-p", "--parallel", type=int, **hidden)
     parser.add_argument("--coverage-runs", **hidden)
-    parser.add_argument("--explain", choices=["fails", "full", "notes", "debug"], **hidden)
     switch(parser, "--var-values", help=argparse.SUPPRESS)
     switch(parser, "--benchmem", help=argparse.SUPPRESS)
 
@@ -127,11 +132,14 @@ def _check(options: argparse.Namespace) -> None:
             raise UsageError(f"--run {options.run!r} is no regular expression: {error}") from None
     if options.threshold is not None and not 0 <= options.threshold <= 100:
         raise UsageError("--threshold must be between 0 and 100")
-    if options.explain not in (None, "fails"):
+    if options.explain in ("full", "debug"):
         raise UsageError(
-            f"--explain {options.explain}: tests run as machine code, which leaves no trace; a failure shows the "
-            "expression that stopped it and the values of its parts, and print(...) shows what you ask for"
+            f"--explain {options.explain}: tests run as machine code, not as the steps of OPA's interpreter; a failure shows the "
+            "expression that stopped it and the values of its parts, --explain notes what trace(...) says, and print(...) "
+            "what you ask for"
         )
+    if options.explain == "notes" and (options.coverage or options.threshold is not None):
+        raise UsageError("--explain notes and --coverage watch in different ways: give one of them")
     if options.format == "gobench" and not options.bench:
         raise UsageError("--format gobench shows benchmarks: give --bench too")
     if options.bench and (options.coverage or options.threshold is not None):
@@ -207,6 +215,7 @@ def run_once(options: argparse.Namespace, before: _Work | None = None) -> int:
             loaded.modules,
             only=None if options.run is None else re.compile(options.run),
             coverage=options.coverage or options.threshold is not None,
+            notes=options.explain == "notes",
             limits=wide_limits(options.timeout),
             allowed=allowed_builtins(options),
             core_cache=default_folder(),

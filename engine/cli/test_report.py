@@ -139,6 +139,10 @@ def _lines(result: TestResult, sources: Mapping[str, str]) -> list[str]:
         shown = "undefined" if repr(result.value) == "UNDEFINED" else _short(result.value)
         lines += [f"  {place}: its value is {shown}, a test passes with true"]
     lines += [f"  printed: {line}" for line in result.printed]
+    if result.notes and not result.passed:
+        from cupcake.engine.cli.results import note_lines
+
+        lines += [f"  {line}" for line in note_lines(result.notes)]
     return lines
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from cupcake.engine.plan.constants import constant, is_constant
-from cupcake.engine.plan.counting import is_counter
+from cupcake.engine.plan.counting import is_counter, is_event
 from cupcake.engine.plan.rule_tree import key_of
 from cupcake.engine.rego import ast
 
@@ -35,6 +35,8 @@ def in_order(
 ) -> list[Placed]:
     """The body of `rule`, guards first where it matters. `bound`: patterns whose variables have values before it;
     `is_base`: whether a ground ref leads to a document that no rule makes."""
+    if any(is_event(expr) for expr in rule.body):
+        return _as_written(rule)
     if any(is_counter(expr) for expr in rule.body):
         return _counting(rule, bound, is_base)
     body = list(enumerate(rule.body))
@@ -70,6 +72,14 @@ def in_order(
     for term in _head(rule):
         moved += reader.checks(rule.loc, reader.refs(term), seen)
     return [*body[:first], *moved, *kept]
+
+
+def _as_written(rule: ast.Rule) -> list[Placed]:
+    """What is watched is evaluated as it is written."""
+    return [
+        (None if is_event(expr) or is_counter(expr) else position, expr)
+        for position, expr in enumerate(rule.body)
+    ]
 
 
 def _counting(

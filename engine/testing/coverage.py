@@ -8,16 +8,16 @@ of it, and a head's row when the rule gave a value.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from cupcake.engine.plan.counting import count
 from cupcake.engine.rego import ast
-from cupcake.engine.rego.checked import Checked
 from cupcake.engine.rego.render import render_term
+from cupcake.engine.testing.instrument import Instrument, rule_place
 
 
-class Counters:
+class Counters(Instrument):
     """The counters of one instrumented policy: number n belongs to `places[n]`, and is that of a rule's value when n is
     in `values`."""
 
@@ -28,54 +28,16 @@ class Counters:
     def __len__(self) -> int:
         return len(self.places)
 
-    def policy(self, checked: Checked) -> Checked:
-        """The same policy, counting. Results are the same."""
-        rules = {
-            path: replace(
-                group,
-                rules=tuple(self._rule(rule) for rule in group.rules),
-                default=None if group.default is None else self._rule(group.default),
-            )
-            for path, group in checked.rules.items()
-        }
-        return replace(checked, rules=rules)
+    def before(self, expr: ast.Expr) -> ast.Expr:
+        return self._count(expr.loc)
 
-    def _rule(self, rule: ast.Rule) -> ast.Rule:
-        body = (*self._body(rule.body), self._count(_place(rule)))
-        self.values.add(len(self.places) - 1)
-        else_ = None if rule.else_ is None else self._rule(rule.else_)
-        return replace(rule, head=self._inside(rule.head), body=body, else_=else_)
-
-    def _body(self, body: ast.Body) -> ast.Body:
-        counting: list[ast.Expr] = []
-        for expr in body:
-            if expr.loc.row and not expr.generated:
-                counting.append(self._count(expr.loc))
-            counting.append(self._inside(expr))
-        return tuple(counting)
+    def behind(self, rule: ast.Rule) -> tuple[ast.Expr, ...]:
+        self.values.add(len(self.places))
+        return (self._count(rule_place(rule)),)
 
     def _count(self, loc: ast.Location) -> ast.Expr:
         self.places.append(loc)
         return count(len(self.places) - 1, loc)
-
-    def _inside(self, node: Any) -> Any:
-        """The node with the bodies inside of it counting."""
-        if isinstance(node, tuple):
-            if node and isinstance(node[0], ast.Expr):
-                return self._body(node)
-            return tuple(self._inside(item) for item in node)
-        if not is_dataclass(node) or isinstance(node, (ast.Location, type)):
-            return node
-        changed = {
-            f.name: new
-            for f in fields(node)
-            if (new := self._inside(old := getattr(node, f.name))) is not old and new != old
-        }
-        return replace(node, **changed) if changed else node
-
-
-def _place(rule: ast.Rule) -> ast.Location:
-    return rule.head.loc if rule.head.loc.row else rule.loc
 
 
 # -- the report ----------------------------------------------------------------------------------
@@ -171,7 +133,7 @@ def report(modules: Iterable[ast.Module], counters: Counters, counts: Sequence[i
         rules: list[RuleCount] = []
         for rule in module.rules:
             _rows(rule, wanted)
-            place = _place(rule)
+            place = rule_place(rule)
             name = render_term(rule.head.ref)
             rules.append(
                 RuleCount(name, place.row, values.get((module.file, place.row, place.col), 0))
@@ -194,7 +156,7 @@ def _rows(node: Any, rows: set[int]) -> None:
     if isinstance(node, ast.Expr) and not isinstance(node.kind, ast.SomeDecl) and node.loc.row:
         rows.add(node.loc.row)
     if isinstance(node, ast.Rule):
-        rows.add(_place(node).row)
+        rows.add(rule_place(node).row)
     for f in fields(node):
         if f.name != "annotations":
             _rows(getattr(node, f.name), rows)

@@ -14,6 +14,7 @@ from cupcake.engine.builtins.libraries import absent_libraries
 from cupcake.engine.compiler import Caches
 from cupcake.engine.documents import document
 from cupcake.engine.errors import EvaluationError
+from cupcake.engine.plan.counting import EVENT
 from cupcake.engine.plan.planner import plan
 from cupcake.engine.prints import PRINT, printer
 from cupcake.engine.rego import ast
@@ -23,7 +24,9 @@ from cupcake.engine.rego.schemas import Schemas
 from cupcake.engine.testing.asking import Asker
 from cupcake.engine.testing.coverage import Counters, Coverage, report
 from cupcake.engine.testing.discover import Renamed, TestCase, find_tests
+from cupcake.engine.testing.events import Sites
 from cupcake.engine.testing.explain import Explaining, Failure, case_names, explain, pinned
+from cupcake.engine.testing.notes import Line, Notes
 from cupcake.engine.vm import Limits, Policy, load
 from cupcake.engine.vm.hostcalls import HostFunction
 from cupcake.engine.vm.policy import UNDEFINED, warm
@@ -42,7 +45,7 @@ class CaseResult:
 @dataclass(frozen=True, slots=True)
 class TestResult:
     """What became of a test: `passed`, or `skipped`, or `error`, or else it failed, with `failure` or `value`.
-    `printed` are the lines of its `print(...)`."""
+    `printed` are the lines of its `print(...)`, `notes` what `trace(...)` said where it was asked for."""
 
     test: TestCase
     passed: bool = False
@@ -53,6 +56,7 @@ class TestResult:
     cases: tuple[CaseResult, ...] = ()
     duration_ns: int = 0
     printed: tuple[str, ...] = ()
+    notes: tuple[Line, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -79,6 +83,7 @@ class Suite:
     _naming: Policy | None
     _asker: Asker
     _counters: Counters | None
+    _notes: Notes | None
     _lines: list[str]
 
     def run(self, *, explained: bool = True) -> list[TestResult]:
@@ -86,8 +91,11 @@ class Suite:
         results: list[TestResult] = []
         for test in self.tests:
             self._lines.clear()
+            if self._notes is not None:
+                self._notes.start()
             result = self._run(test)
-            results.append(replace(result, printed=tuple(self._lines)))
+            notes = () if self._notes is None else tuple(self._notes.lines)
+            results.append(replace(result, printed=tuple(self._lines), notes=notes))
         if explained:
             failures = self._asker.explain(
                 {
@@ -165,14 +173,15 @@ def compile_tests(
     *,
     only: re.Pattern[str] | None = None,
     coverage: bool = False,
+    notes: bool = False,
     limits: Limits | None = None,
     allowed: frozenset[str] | None = None,
     core_cache: pathlib.Path | None = None,
     schemas: Schemas | None = None,
     cache: SuiteCache | None = None,
 ) -> Suite:
-    """The tests whose full name (`data.a.test_x`) has a match of `only`; `allowed` are the builtins that exist, None for
-    all; `core_cache` a folder for the runtime's compiled code. Raises CompileErrors."""
+    """The tests whose full name (`data.a.test_x`) has a match of `only`; `coverage` and `notes` (not both) compile them to be
+    watched; `allowed` are the builtins that exist, None for all; `core_cache` a folder for the runtime's compiled code. Raises CompileErrors."""
     cache = SuiteCache() if cache is None else cache
     caches = cache.caches
     caches.start()
@@ -203,8 +212,15 @@ def compile_tests(
     limits = limits or Limits()
     lines: list[str] = []
     served: dict[str, HostFunction] = {PRINT.name: printer(lines.append)}
+    noted = None
     if paths:
-        if counters is None:
+        if notes:
+            sites = Sites(notes=True)
+            noted = Notes(sites, sources)
+            served[EVENT.name] = noted.host
+            planned = plan(sites.policy(checked), paths, base, queries=names)
+            artifact = assemble(planned, extra_builtins=[PRINT, EVENT], linked=False)
+        elif counters is None:
             planned = plan(checked, paths, base, queries=names, cache=caches.plans)
             artifact = assemble(planned, extra_builtins=[PRINT], cache=caches.code, linked=False)
         else:
@@ -221,7 +237,7 @@ def compile_tests(
             naming = load(artifact, limits=limits, builtins=served, quick=True)
     caches.done()
     asker = Asker(checked, base, limits, caches)
-    return Suite(renamed, tests, sources, rules, policy, naming, asker, counters, lines)
+    return Suite(renamed, tests, sources, rules, policy, naming, asker, counters, noted, lines)
 
 
 def _rules_of(checked: Checked, tests: Iterable[TestCase]) -> dict[Path, ast.Rule]:

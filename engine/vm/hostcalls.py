@@ -18,7 +18,8 @@ from cupcake.engine.vm.text import ValueTextError, dump_value, parse_value
 HostFunction: TypeAlias = Callable[..., object]
 
 _NO_EFFECTS = Effects()
-_PRINT = "internal.print"
+# What is shown is shown as often as it is asked for.
+_REPEATED = frozenset({"internal.print", "internal.event"})
 
 
 class HostCalls:
@@ -42,15 +43,16 @@ class HostCalls:
                 f"the policy calls {'builtins' if len(missing) > 1 else 'a builtin'} that this host does not serve: "
                 f"{', '.join(missing)}. Remove the call, or serve it (load(..., builtins={{name: function}}))"
             )
-        # What is shown is shown as often as it is asked for.
-        self.repeated = frozenset(n for name, n in wanted.items() if name == _PRINT)
+        self.repeated = frozenset(n for name, n in wanted.items() if name in _REPEATED)
         self.by_id = {number: (name, served[name]) for name, number in wanted.items()}
         self.effects = effects or _NO_EFFECTS
         self.rego_version = rego_version
         self.shared: dict[str, Any] = {}
         pure = _deterministic() if shipped else frozenset[str]()
         self.effectful = frozenset(
-            n for name, n in wanted.items() if name != _PRINT and (name in own or name not in pure)
+            n
+            for name, n in wanted.items()
+            if name not in _REPEATED and (name in own or name not in pure)
         )
 
 

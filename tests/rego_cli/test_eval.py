@@ -87,9 +87,8 @@ def test_partial_evaluation_is_refused_with_what_to_do(rego: Run) -> None:
     ("line", "says"),
     [
         ("--explain full 1", "print(...)"),
-        ("--explain=notes 1", "cupcake rego test"),
-        ("--profile 1", "--metrics"),
-        ("--profile-limit 3 1", "--metrics"),
+        ("--explain=fails 1", "cupcake rego test"),
+        ("--profile-sort colour 1", "invalid choice"),
         ("--instrument 1", "--metrics"),
         ("--format source 1", "partial evaluation"),
         ("--show-builtin-errors 1", "--strict-builtin-errors"),

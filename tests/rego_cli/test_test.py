@@ -153,7 +153,8 @@ def test_a_benchmark_has_a_line_a_test(rego: Run, form: str, pattern: str) -> No
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("tests --explain full", "leaves no trace"),
+        ("tests --explain full", "--explain notes"),
+        ("tests --explain notes --coverage", "give one of them"),
         ("tests -f gobench", "give --bench too"),
         ("tests --bench --coverage", "give one of them"),
         ("tests --fail-on-emtpy", "did you mean --fail-on-empty?"),
