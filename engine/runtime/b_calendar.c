@@ -58,8 +58,8 @@ static void date_of(moment *at) {
 
 static moment moment_of(int64_t nanoseconds) {
     int64_t seconds = floor_div(nanoseconds, NANOSECONDS), days = floor_div(seconds, DAY);
-    int64_t clock = seconds - days * DAY;
-    moment at = {.days = days, .nanosecond = nanoseconds - seconds * NANOSECONDS};
+    int64_t clock = seconds - days * DAY, rest = nanoseconds % NANOSECONDS;
+    moment at = {.days = days, .nanosecond = rest < 0 ? rest + NANOSECONDS : rest};
     at.hour = clock / 3600;
     at.minute = clock / 60 % 60;
     at.second = clock % 60;

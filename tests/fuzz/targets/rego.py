@@ -119,11 +119,11 @@ def evaluated(artifact: Artifact) -> None:
 
 def check_compiler(data: bytes) -> None:
     text = text_of(data)
-    path = package_of(text) or "a"
     try:
+        path = package_of(text) or "a"
         artifact = compile_policy({"a.rego": text}, data={"b": {"c": [1]}}, entrypoints=(path,))
     except UnknownEntrypoints:
-        return None  # no rule with a value
+        return None  # no rule has a value
     except CompileErrors as error:
         return refused(error, text)
     is_valid(artifact)
