@@ -39,6 +39,10 @@ memory_grow = _function("wasmtime_memory_grow", _P, _P, _P, c.c_uint64, _P)
 call = _function("wasmtime_func_call_unchecked", _P, _P, _P, _P, _SIZE, _P)
 trap_new = _function("wasmtime_trap_new", _P, c.c_char_p, _SIZE)
 
+# `wasmtime_strategy_enum`; the Python API offers the others only.
+STRATEGY_WINCH = 2
+strategy_set = _function("wasmtime_config_strategy_set", None, _P, c.c_uint8)
+
 CALLBACK = c.CFUNCTYPE(_SIZE, _P, _P, _P, _SIZE)
 define_unchecked = _function(
     "wasmtime_linker_define_func_unchecked",

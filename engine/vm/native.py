@@ -11,13 +11,14 @@ import ctypes as c
 import functools
 import platform
 import struct
+import sys
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import wasmtime
 
@@ -40,20 +41,29 @@ class DoesNotFit(LoadError):
     """The module or its limits are larger than a slot of the pool."""
 
 
+# How native code is made: by Cranelift for speed, by Cranelift in a hurry, by Winch in one pass.
+Code: TypeAlias = Literal["optimised", "quick", "baseline"]
+
+
 class Machine:
     """The process's wasmtime engine, its ticker, and the cores that policies run on."""
 
-    def __init__(self, *, optimize: bool = True, pooled: bool = False) -> None:
+    def __init__(self, code: Code = "optimised", *, pooled: bool = False) -> None:
         config = wasmtime.Config()
         config.epoch_interruption = True
         config.max_wasm_stack = STACK_BYTES
-        config.cranelift_opt_level = "speed" if optimize else "none"
-        if not optimize:
-            config.cranelift_flag_set("regalloc_algorithm", "single_pass")
+        match code:
+            case "optimised":
+                config.cranelift_opt_level = "speed"
+            case "quick":
+                config.cranelift_opt_level = "none"
+                config.cranelift_flag_set("regalloc_algorithm", "single_pass")
+            case "baseline":
+                capi.strategy_set(capi.address_of(config), capi.STRATEGY_WINCH)
         self.memory_bytes = Limits().memory_bytes if pooled else None
         if self.memory_bytes is not None:
             pool.use(config, self.memory_bytes)
-        self.optimize = optimize
+        self.code = code
         self.engine = wasmtime.Engine(config)
         self.at_engine = capi.address_of(self.engine)
         self.ticker = Ticker(self.engine.increment_epoch)
@@ -73,7 +83,7 @@ class Machine:
                 platform.system(),
                 platform.machine(),
                 _cpu_flags(),
-                "speed" if self.optimize else "quick",
+                self.code,
                 "pool" if self.memory_bytes is not None else "",
             )
         )
@@ -495,5 +505,13 @@ def plain_machine() -> Machine:
 
 @functools.cache
 def quick_machine() -> Machine:
-    """The process's machine for policies that are evaluated once: code is made faster and runs slower."""
-    return Machine(optimize=False)
+    """The process's machine for policies that are evaluated a few times: code is made faster and runs slower."""
+    # Winch makes code in a third of the time; elsewhere it is younger, or not there.
+    is_tried = sys.platform == "linux" and platform.machine() == "x86_64"
+    return Machine("baseline") if is_tried else quick_foreign_machine()
+
+
+@functools.cache
+def quick_foreign_machine() -> Machine:
+    """The same for modules that others made, by the compiler that has met most of those."""
+    return Machine("quick")

@@ -318,7 +318,7 @@ def load(
         bundle = read_bundle(Path(source), verification)
         data, modules = bundle.data, bundle.modules
     # Its memory comes from the embedder, which has no pool.
-    machine = machine if quick else native.plain_machine()
+    machine = native.quick_foreign_machine() if quick else native.plain_machine()
 
     place = "the module" if isinstance(source, bytes | Artifact) else str(source)
 

@@ -124,10 +124,13 @@ LIMITED: dict[str, tuple[str, Any, Limits, str]] = {
 }
 
 
+@pytest.mark.parametrize("quick", [False, True], ids=["optimised", "quick"])
 @pytest.mark.parametrize("name", LIMITED)
-def test_an_exceeded_limit_is_an_error_with_its_code(compiled: Compile, name: str) -> None:
+def test_an_exceeded_limit_is_an_error_with_its_code(
+    compiled: Compile, name: str, quick: bool
+) -> None:
     rules, value, limits, code = LIMITED[name]
-    policy = load(compiled(rules), limits=limits)
+    policy = load(compiled(rules), limits=limits, quick=quick)
     with pytest.raises(EvaluationError) as caught:
         policy.evaluate("a/p", value)
     assert caught.value.code == code
@@ -264,10 +267,12 @@ PLACES: dict[str, tuple[str, Any, str]] = {
 }
 
 
+@pytest.mark.parametrize("quick", [False, True], ids=["optimised", "quick"])
 @pytest.mark.parametrize("name", PLACES)
-def test_an_error_says_which_rule_was_running(compiled: Compile, name: str) -> None:
+def test_an_error_says_which_rule_was_running(compiled: Compile, name: str, quick: bool) -> None:
     rules, value, place = PLACES[name]
+    policy = load(compiled(rules), limits=Limits(seconds=0.05), quick=quick)
     with pytest.raises(EvaluationError) as caught:
-        load(compiled(rules), limits=Limits(seconds=0.05)).evaluate("a/p", value)
+        policy.evaluate("a/p", value)
     assert caught.value.place == place
     assert str(caught.value) == f"{place}: {caught.value.code}: {caught.value.message}"
