@@ -31,6 +31,8 @@ _DATA_LIMIT = 4 << 30
 # The pool of the VM alone reserves 320 GB of it (engine/vm/pool.py); reserved is not used.
 _QUIET = 1.0
 _ADDRESS_LIMIT = 1 << 40
+# How often files are compiled that change all the time; what was found last takes effect, and the watcher tells of more.
+_ATTEMPTS = 8
 
 
 class Untrusted(Exception):
@@ -52,19 +54,16 @@ def verify_trust(sources: Any, state_dir: Path | None = None) -> bool:
 
 def build(module: ModuleType, job: dict[str, Any], compilers: Any = None) -> dict[str, Any]:
     """The result as the supervisor reads it: `ok`, and either the generation or the diagnostics. `compilers` are those of
-    an earlier compile, to start from."""
+    an earlier compile, to start from.
+
+    The job may come while files are being written. So they are read again when they have been compiled, and nothing comes
+    of what was found first, neither a generation nor diagnostics, unless they are the same."""
     root = str(job["root"])
-    tree = snapshot.content_digest(snapshot.folder_of(root))
+    folder = snapshot.folder_of(root)
+    tree = job.get("tree") or snapshot.content_digest(folder)
     result: dict[str, Any] = {"ok": False, "root": root, "tree": tree, "diagnostics": []}
     if tree is None:
-        result["vanished"] = True
-        result["diagnostics"] = [
-            diagnostic(
-                "no_policy",
-                f"there is no {snapshot.CUPCAKE} folder with policies; run `cupcake init` there",
-            )
-        ]
-        return result
+        return _vanished(result)
     timings: dict[str, int] = {}
     begin = time.perf_counter()
 
@@ -72,22 +71,33 @@ def build(module: ModuleType, job: dict[str, Any], compilers: Any = None) -> dic
         timings[name] = int((time.perf_counter() - begin) * 1000)
 
     try:
-        global_dir = Path(job["global_dir"]) if job.get("global_dir") else None
-        sources = module.read_sources(root, global_dir=global_dir)
-        if verify_trust(sources, Path(job["state_dir"])):
-            sources = replace(sources, trusted=True)
+        sources = _read(module, job)
         lap("read_ms")
-        if job.get("current_digest") and sources.digest == job["current_digest"]:
-            return {**result, "ok": True, "unchanged": True, "digest": sources.digest}
-        compiled = module.compile_project(sources, compilers)
-        lap("compiled_ms")
-        module.canary(compiled, Path(job["cache_dir"]))
-        lap("canary_ms")
+        for left in reversed(range(_ATTEMPTS)):
+            if job.get("current_digest") and sources.digest == job["current_digest"]:
+                return {**result, "ok": True, "unchanged": True, "digest": sources.digest}
+            compiled: Any = None
+            failed: Exception | None = None
+            try:
+                compiled = module.compile_project(sources, compilers)
+                lap("compiled_ms")
+                module.canary(compiled, Path(job["cache_dir"]))
+            except module.EngineError as error:
+                failed = error
+            lap("canary_ms")
+            if not left or _read(module, job).digest == sources.digest:
+                break
+            result["tree"] = snapshot.content_digest(folder)
+            sources = _read(module, job)
+        if failed is not None:
+            raise failed
         generation = _publish(job, root, sources.digest, compiled)
         lap("published_ms")
-    except module.BuildFailed as failed:
-        result["diagnostics"] = [_as_dict(d) for d in failed.diagnostics]
+    except module.BuildFailed as error:
+        result["diagnostics"] = [_as_dict(d) for d in error.diagnostics]
     except module.ProjectError as error:
+        if snapshot.content_digest(folder) is None:
+            return _vanished(result)
         result["diagnostics"] = [diagnostic("project_error", str(error))]
     except Untrusted as error:
         result["diagnostics"] = [diagnostic("untrusted", str(error))]
@@ -111,6 +121,20 @@ def build(module: ModuleType, job: dict[str, Any], compilers: Any = None) -> dic
             timings=timings,
         )
     return result
+
+
+def _vanished(result: dict[str, Any]) -> dict[str, Any]:
+    message = f"there is no {snapshot.CUPCAKE} folder with policies; run `cupcake init` there"
+    return {**result, "vanished": True, "diagnostics": [diagnostic("no_policy", message)]}
+
+
+def _read(module: ModuleType, job: dict[str, Any]) -> Any:
+    """The project's files, and the user's own, as far as they may be used."""
+    global_dir = Path(job["global_dir"]) if job.get("global_dir") else None
+    sources = module.read_sources(str(job["root"]), global_dir=global_dir)
+    if verify_trust(sources, Path(job["state_dir"])):
+        sources = replace(sources, trusted=True)
+    return sources
 
 
 def _publish(job: dict[str, Any], root: str, digest: str, compiled: Any) -> snapshot.Generation:

@@ -69,6 +69,8 @@ class Project:
     """Content digest that the last build saw."""
     seen: str | None = None
     """Content digest that the watcher posted while a build ran."""
+    wanted: str | None = None
+    """Content digest that the next build is for, None = whatever there is."""
     used: float = 0.0
     building: bool = False
     again: bool = False
@@ -190,7 +192,7 @@ class Projects:
     # -- files -------------------------------------------------------------------------------------------
 
     def observed(self, root: str, content: str | None) -> None:
-        """The watcher saw this tree twice in a row (None: it is gone)."""
+        """The watcher saw this tree (None: it is gone, and has been for a while)."""
         project = self._projects.get(root)
         if project is None:
             return
@@ -199,6 +201,7 @@ class Projects:
         elif project.building:
             project.seen = content  # compared with what the build saw when it is over
         elif content != project.tree or project.state is ProjectState.REMOVED:
+            project.wanted = content
             self._enqueue(project)
 
     def _vanished(self, project: Project) -> None:
@@ -269,10 +272,12 @@ class Projects:
             project.started += 1
             self._running += 1
             self._count.builds += 1
+            wanted, project.wanted = project.wanted, None
             self._host.start_build(
                 {
                     "root": project.root,
                     "number": project.generation + 1,
+                    "tree": wanted,
                     "current_digest": project.digest if project.generation else "",
                     "keep": [d for d in (project.directory, project.previous[1]) if d],
                 }

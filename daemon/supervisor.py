@@ -166,6 +166,7 @@ class Supervisor:
         self._builds = Builds(config, self.attach, self.detach, self._built)
         self._watcher = Watcher(
             self._post,
+            sight=self._sight,
             step=timing.watch_step,
             settle=timing.watch_settle,
             poll=timing.watch_poll,
@@ -262,6 +263,11 @@ class Supervisor:
         self._posted.put((name, content))
         with contextlib.suppress(BlockingIOError, OSError):
             os.write(self._wake_write, b"\0")
+
+    def _sight(self, name: str, content: str) -> None:
+        """From the watcher's thread. A builder reads a project's files again before they take effect."""
+        if name != _GLOBAL:
+            self._post(name, content)
 
     def _woken(self, fd: int) -> None:
         try:

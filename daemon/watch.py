@@ -1,4 +1,5 @@
-"""Watching policy folders: events are hints, the hash of the tree is the truth, two equal reads make a change.
+"""Watching policy folders: events are hints, the hash of the tree is the truth, two equal reads make a change. What has
+been read once only is told too, to whoever reads again before anything comes of it.
 
 Of the daemon, the only importer of watchfiles. It reads and hashes files in threads of its own and posts (name, digest or None);
 it builds nothing and decides nothing.
@@ -35,18 +36,21 @@ class _Look:
 
 
 class Watcher:
-    """`post(name, digest)` is called from a thread, at least once for each folder, and then for each change that settled."""
+    """`post(name, digest)` is called from a thread, at least once for each folder, and then for each change that settled;
+    `sight(name, digest)` for a change when it is seen first: files may still be written."""
 
     def __init__(
         self,
         post: Callable[[str, str | None], None],
         *,
+        sight: Callable[[str, str], None],
         step: float,
         settle: float,
         poll: float,
         trouble: Callable[[str], None],
     ) -> None:
         self._post = post
+        self._sight = sight
         self._step_ms = max(1, int(step * 1000))
         self._settle = settle
         self._poll = poll
@@ -144,6 +148,8 @@ class Watcher:
                 look.since = now
             look.candidate = content
             look.due = now + self._settle
+            if look.posted not in ("", content) and not _git_is_busy(look.folder):
+                self._sight(name, content)
             return
         if now - look.since < _GIT_PATIENCE and _git_is_busy(look.folder):
             look.due = now + self._settle

@@ -6,6 +6,7 @@ routing at all is decided in `assemble`.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -99,6 +100,8 @@ class BadMetadata(ValueError):
         super().__init__(message)
 
 
+# A builder that starts from the build before reads the same texts again.
+@functools.lru_cache(maxsize=1024)
 def read_head(text: str) -> Head:
     """Package and routing of one policy file; raises BadMetadata."""
     found = _PACKAGE.search(text)
