@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "build": ("build", "compile to an OPA bundle or a .wasm module"),
         "plan": ("plan", "print the intermediate representation"),
         "parse": ("parse", "print the syntax tree of a policy"),
+        "deps": ("deps", "print what a query depends on"),
         "inspect": ("inspect", "print what a bundle or a folder of policies holds"),
         "capabilities": ("capabilities", "print the builtins that policies may call"),
     }

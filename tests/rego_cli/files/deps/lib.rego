@@ -1,0 +1,5 @@
+package lib
+
+import rego.v1
+
+f(x) if x == data.libdata.v
