@@ -38,7 +38,7 @@ _BARE = {".wasm": "wasm", ".json": "plan"}
 _REFUSED = {
     "prune_unused": "--prune-unused: policies go into a bundle as they are; -t wasm and -t plan hold what the "
     "entrypoints need, and nothing else",
-    "wasm_include_print": "--wasm-include-print: modules have no print; `cupcake rego eval` and `test` show it",
+    "follow_symlinks": "--follow-symlinks: a bundle's folder holds the files themselves; without -b, links are followed",
     "signing_plugin": "--signing-plugin: there are none",
     "plan_addons": "--plan-addons: plans hold what the entrypoints need, and nothing else",
 }
@@ -78,6 +78,11 @@ def add(commands: Any, help: str) -> Parser:
     )
     parser.add_argument("-r", "--revision", help="revision for the bundle's manifest")
     switch(parser, "-S", "--strict", help="strict mode of the compiler")
+    switch(
+        parser,
+        "--wasm-include-print",
+        help="-t wasm: keep print(...), as calls of internal.print, which the host must serve",
+    )
     signing = parser.add_argument_group("signing")
     signing.add_argument(
         "--signing-key",
@@ -98,7 +103,7 @@ def _for_opas_sake(parser: Parser) -> None:
     parser.add_argument("--format", dest="plan_format", choices=["json"], **hidden)
     for name in "--plan-addons", "--signing-plugin":
         parser.add_argument(name, **hidden)
-    for name in "--debug", "--prune-unused", "--wasm-include-print":
+    for name in "--debug", "--prune-unused", "--follow-symlinks":
         switch(parser, name, help=argparse.SUPPRESS)
 
 
@@ -121,6 +126,7 @@ def run(options: argparse.Namespace) -> int:
         strict=options.strict,
         allowed=allowed_builtins(options),
         schemas=load_schemas(options.schema),
+        prints=options.wasm_include_print and target == "wasm",
     )
     marked = _marked(checked)
     entrypoints = known_entrypoints(checked, options.entrypoint)
@@ -221,11 +227,13 @@ class _Made:
         from cupcake.engine.bundle import module_files, source_files
         from cupcake.engine.cli.plan import plain_form, planned
         from cupcake.engine.documents import document
+        from cupcake.engine.prints import PRINT
         from cupcake.engine.wasm.assemble import assemble, document_json
 
         base = document(self.loaded.data)
         if target == "wasm":
-            artifact = assemble(replace(planned(self.checked, self.entrypoints), data=base))
+            policy = replace(planned(self.checked, self.entrypoints), data=base)
+            artifact = assemble(policy, extra_builtins=[PRINT])
             if bare:
                 return artifact.wasm
             files = module_files(artifact, manifest=self.manifest, annotations=self.marked)

@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
         ast.Ref((ast.Var("data"), *(ast.String(p) if isinstance(p, str) else p for p in path)))
         for path in needs.virtual
     ]
-    found = {"base": list(needs.base), "virtual": virtual}
+    found: dict[str, list[ast.Ref | ast.Var]] = {"base": [*needs.base], "virtual": [*virtual]}
     if options.format == "json":
         shown = {
             name: [

@@ -81,9 +81,11 @@ def checked_policy(
     strict: bool = False,
     allowed: frozenset[str] | None = None,
     schemas: Schemas | None = None,
+    prints: bool = False,
 ) -> Checked:
-    """The policies, checked. Raises CompileErrors."""
+    """The policies, checked; with `prints` what they print is left in. Raises CompileErrors."""
     from cupcake.engine.builtins.libraries import absent_libraries
+    from cupcake.engine.prints import PRINT
     from cupcake.engine.rego.compile import check
 
     return check(
@@ -94,6 +96,8 @@ def checked_policy(
         sources=loaded.modules,
         allowed=allowed,
         schemas=schemas,
+        extra_builtins=[PRINT],
+        prints=prints,
     )
 
 

@@ -116,8 +116,10 @@ def random_programs(opa: Opa, count: int) -> list[Program]:
                 _HEADS.search(text) or left_out.search(text) for text in source.texts().values()
             ):
                 moved = under(source, f"t{seed}")
+                if not rules_of(moved):
+                    continue
                 try:
-                    compile_policy(moved.texts(), moved.data, moved.paths)
+                    compile_policy(moved.texts(), moved.data, rules_of(moved))
                 except CompileErrors:
                     continue
                 found.append(moved)

@@ -18,6 +18,7 @@ from cupcake.engine.api import load
 from cupcake.engine.cli import COMMANDS
 from cupcake.engine.errors import LoadError
 from cupcake.engine.plan.json_form import from_json
+from cupcake.engine.prints import printer
 from cupcake.engine.wasm.assemble import assemble
 
 HERE = Path(__file__).parent
@@ -312,6 +313,21 @@ def test_a_member_that_climbs_out_is_an_error_that_names_it(rego: Run, tmp_path:
     )
     code, _, err = rego(f"eval -b {path} -f raw data")
     assert (code, "'../../data.json'" in err, "leads out of the bundle" in err) == (2, True, True)
+
+
+@pytest.mark.parametrize(
+    ("flag", "printed"),
+    [("", []), ("--wasm-include-print", ['a 1 {"b"} <undefined> [1, "q"] null', "in f 3"])],
+)
+def test_a_module_prints_by_way_of_its_host_if_it_is_asked_to(
+    rego: Run, tmp_path: Path, flag: str, printed: list[str]
+) -> None:
+    path = tmp_path / "p.tar.gz"
+    assert rego(f"build print.rego -t wasm -e printing/p -o {path} {flag}")[0] == 0
+    lines: list[str] = []
+    policy = load(path, builtins={"internal.print": printer(lines.append)})
+    policy.evaluate("printing/p")
+    assert lines == printed
 
 
 def test_links_are_not_followed(rego: Run, tmp_path: Path) -> None:
