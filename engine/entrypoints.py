@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
 from cupcake.engine.errors import UnknownEntrypoints, did_you_mean
+from cupcake.engine.rego import ast
 from cupcake.engine.rego.checked import Checked, Path
 
 
@@ -25,6 +26,9 @@ def known_entrypoints(checked: Checked, names: Sequence[str], data: object = Non
         texts = _texts(path)
         above.update(texts[:size] for size in range(1, len(texts)))
         functions[texts] = functions.get(texts, True) and group.kind == "function"
+    for module in checked.modules:
+        package = tuple([t.value for t in module.package.terms[1:] if isinstance(t, ast.String)])
+        above.update(package[:size] for size in range(1, len(package) + 1))
     found = [entrypoint_path(name) for name in names]
     unknown: dict[str, str] = {}
     for name in found:

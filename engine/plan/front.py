@@ -18,13 +18,19 @@ from cupcake.engine.rego import ast
 
 # Calls that yield a value or are undefined, whatever their operands are.
 _SURE: Final = frozenset({"equal", "neq", "lt", "lte", "gt", "gte"})
-_SIMPLE: Final = frozenset({ast.Var, ast.String, ast.Number, ast.Boolean, ast.Null})
+_SIMPLE: Final = ast.SCALARS | {ast.Var}
 _OPAQUE: Final = frozenset(
     {
         *(ast.ArrayComprehension, ast.SetComprehension, ast.ObjectComprehension),
         *(ast.Every, ast.Block, ast.TemplateString),
     }
 )
+
+_KINDS: Final = {
+    ast.ArrayComprehension: "array",
+    ast.SetComprehension: "set",
+    ast.ObjectComprehension: "object",
+}
 
 #: The position of an expression in the rule's body, None for one that is not in it.
 Placed = tuple[int | None, ast.Expr]
@@ -54,7 +60,7 @@ def in_order(
     for position, expr in body[first:]:
         text = reader.prefix_of(expr)
         if text is not None:
-            moved += [(None, _is_string(text)), (position, expr)]
+            moved += [(None, _is("string", text)), (position, expr)]
             seen.update(reader.needs(expr))
             continue
         if position > first and reader.is_guard(expr, known):
@@ -62,6 +68,7 @@ def in_order(
             known.update(_vars(expr.kind))
             seen.update(reader.needs(expr))
             continue
+        kept += reader.kind_of_closure(expr)
         kept.append((position, expr))
         if position == first and reader.risks(expr.kind) == 1:
             # The operands of a lone call are asked for before it anyway.
@@ -236,6 +243,18 @@ class _Reader:
             case _:
                 return None
 
+    def kind_of_closure(self, expr: ast.Expr) -> list[Placed]:
+        """What is asked before a closure is compared with a reference: OPA makes it only for a value of its kind."""
+        if expr.negated or expr.withs:
+            return []
+        match expr.kind:
+            case ast.Unify(lhs, rhs) | ast.Call(ast.Ref((ast.Var("equal"),)), (lhs, rhs)):
+                for closure, ref in ((lhs, rhs), (rhs, lhs)):
+                    kind = _KINDS.get(type(closure))
+                    if kind and isinstance(ref, ast.Ref) and self._is_known(ref, set()):
+                        return [(None, _is(kind, ref))]
+        return []
+
     def _is_pattern(self, term: ast.Term) -> bool:
         """Whether a term is a variable or an array of variables and constants."""
         items = term.items if isinstance(term, ast.Array) else (term,)
@@ -251,9 +270,9 @@ class _Reader:
                 return is_constant(constant(term))
 
 
-def _is_string(text: ast.Ref) -> ast.Expr:
-    call = ast.Call(ast.Ref((ast.Var("is_string"),), text.loc), (text,), text.loc)
-    return ast.Expr(call, loc=text.loc)
+def _is(kind: str, ref: ast.Ref) -> ast.Expr:
+    call = ast.Call(ast.Ref((ast.Var(f"is_{kind}"),), ref.loc), (ref,), ref.loc)
+    return ast.Expr(call, loc=ref.loc)
 
 
 def _compares_refs(kind: ast.ExprKind) -> bool:

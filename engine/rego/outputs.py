@@ -163,9 +163,43 @@ def _operands_come_first(kind: ast.ExprKind, safe: set[str]) -> bool:
     if not calls:
         return True
     found = set(safe)
-    for call in calls:
-        ref_outputs(call, safe, found)
-    return all(_known(call, found) for call in calls)
+    done: set[int] = set()
+    while waiting := [call for call in calls if id(call) not in done]:
+        ready = [id(call) for call in waiting if _runs(call, found, done)]
+        if not ready:
+            return False
+        done.update(ready)
+    return True
+
+
+def _runs(call: ast.Call, found: set[str], done: set[int]) -> bool:
+    """Whether the calls in a call's operands are done, and it has all that these want; then `found` grows by what they bind."""
+    inner: list[ast.Call] = []
+    for arg in call.args:
+        _calls_in(arg, inner)
+    if not all(id(c) in done for c in inner):
+        return False
+    own = tuple([_without_calls(arg) for arg in call.args])
+    out: set[str] = set()
+    for arg in own:
+        ref_outputs(arg, found, out)
+    if not all(v in found or v in out for arg in own for v in plain_vars(arg)):
+        return False
+    found |= out
+    return True
+
+
+def _without_calls(term: ast.Term) -> ast.Term:
+    """The term with constants in the places of the calls in it."""
+    if isinstance(term, ast.Call):
+        return ast.Null()
+    if isinstance(term, ast.Ref):
+        return ast.Ref(tuple([_without_calls(t) for t in term.terms]))
+    if isinstance(term, (ast.Array, ast.Set)):
+        return type(term)(tuple([_without_calls(t) for t in term.items]))
+    if isinstance(term, ast.Object):
+        return ast.Object(tuple([(_without_calls(k), _without_calls(v)) for k, v in term.pairs]))
+    return term
 
 
 def binds(term: ast.Term) -> bool:
@@ -176,8 +210,10 @@ def binds(term: ast.Term) -> bool:
 
 
 def _calls_in(term: ast.Term, calls: list[ast.Call]) -> None:
-    """Add the outermost calls of `term` that are outside closures."""
+    """Add the calls of `term` that are outside closures, those in operands first."""
     if isinstance(term, ast.Call):
+        for t in term.args:
+            _calls_in(t, calls)
         calls.append(term)
     elif isinstance(term, ast.Ref):
         for t in term.terms:

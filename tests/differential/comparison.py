@@ -74,7 +74,9 @@ def canonical(value: object) -> str:
         case list():
             return "[" + ",".join(map(canonical, value)) + "]"
         case dict():
-            pairs = sorted((canonical(k), canonical(v)) for k, v in value.items())
+            # OPA writes the zero of a negative division as -0.
+            keys = {k: "0" if k == "-0" else k for k in value}
+            pairs = sorted((canonical(keys[k]), canonical(v)) for k, v in value.items())
             return "{" + ",".join(f"{k}:{v}" for k, v in pairs) + "}"
     raise TypeError(type(value).__name__)
 
@@ -115,7 +117,7 @@ def _run(program: Program) -> Found:
 
 def _compiled(program: Program, paths: Sequence[str]) -> Artifact:
     version: RegoVersion = "v0" if program.v0 else "v1"
-    return compile_policy(program.texts(), program.data, [*paths, "d"], version)
+    return compile_policy(program.texts(), program.data, [*paths] or [""], version)
 
 
 def without_faults(program: Program, reference: Reference, tries: int = 12) -> Program:
