@@ -16,6 +16,7 @@ from cupcake.engine.rego.reach import Reach
 from cupcake.engine.rego.resolve import Problems, Signatures, dotted
 from cupcake.engine.rego.rewrite_terms import TYPE_ERROR
 from cupcake.engine.rego.schemas import Documents
+from cupcake.engine.rego.type_patterns import Env, fits
 from cupcake.engine.rego.type_rules import (
     NOTHING,
     bounded,
@@ -29,8 +30,6 @@ from cupcake.engine.rego.type_rules import (
 )
 from cupcake.engine.rego.uses import plain_vars
 from cupcake.engine.rego.withs import callable_arity
-
-Env = dict[str, ty.Type]
 
 _CLOSURES = (ast.ArrayComprehension, ast.SetComprehension, ast.ObjectComprehension)
 _COMPARISONS = frozenset({"equal"})
@@ -221,7 +220,7 @@ class TypeChecker:
             if isinstance(pattern, (ast.Array, ast.Object)):
                 names = plain_vars(pattern)
                 if any(v.startswith("__local") and v not in env for v in names):
-                    return self.fits(pattern, value, env)
+                    return fits(pattern, value, env, self.term)
         return True
 
     def of_scalar(self, kind: ast.Unify, env: Env) -> bool:
@@ -571,75 +570,13 @@ class TypeChecker:
     ) -> bool:
         for arg, kind, wanted in zip(call.args, have, function.args, strict=False):
             literal = isinstance(arg, (ast.Var, ast.Array, ast.Object, ast.Set))
-            if not may_equal(kind, wanted) or (literal and not self.fits(arg, wanted, env)):
+            if not may_equal(kind, wanted) or (literal and not fits(arg, wanted, env, self.term)):
                 wants = ", ".join(type_text(t) for t in (*function.args, function.result or ty.ANY))
                 name, haves = dotted(call.operator), have_text(have, nested)
                 text = f"{name}: invalid argument(s)\n\thave: {haves}\n\twant: ({wants})"
                 self.problems.add(TYPE_ERROR, text, loc)
                 return False
         return True
-
-    def fits(self, term: ast.Term, want: ty.Type, env: Env, *, widen: bool = False) -> bool:
-        """Whether a term, each part of a literal on its own, may have the type; variables without one take it.
-
-        `widen`: in a literal that may have several types variables may be what these say, too, as in OPA.
-        """
-        match term:
-            case ast.Var() if widen:
-                if term.name.startswith("__local"):
-                    env[term.name] = union([*([env[term.name]] if term.name in env else []), want])
-                return True
-            case ast.Var():
-                if term.name.startswith("__local") and term.name not in env:
-                    env[term.name] = bounded(want)
-                    return True
-                return may_equal(self.term(term, env), want)
-            case ast.Array() | ast.Object() | ast.Set():
-                if isinstance(want, ty.Any):
-                    # Each alternative may tell something of a variable: none is left out.
-                    found = [
-                        self.literal_fits(term, kind, env, widen=True)
-                        for kind in want.of or (want,)
-                    ]
-                    return any(found)
-                return self.literal_fits(term, want, env, widen=widen)
-            case _:
-                return may_equal(self.term(term, env), want)
-
-    def literal_fits(
-        self, term: ast.Array | ast.Object | ast.Set, want: ty.Type, env: Env, *, widen: bool
-    ) -> bool:
-        match term, want:
-            case _, ty.Any():
-                parts = (
-                    [part for pair in term.pairs for part in pair]
-                    if isinstance(term, ast.Object)
-                    else term.items
-                )
-                return all(self.fits(part, want, env, widen=True) for part in parts)
-            case ast.Array(), ty.ArrayOf():
-                if want.rest is None and len(term.items) != len(want.static):
-                    return False
-                kinds = [
-                    want.static[i] if i < len(want.static) else want.rest or ty.ANY
-                    for i in range(len(term.items))
-                ]
-                return all(
-                    self.fits(t, k, env, widen=widen)
-                    for t, k in zip(term.items, kinds, strict=True)
-                )
-            case ast.Set(), ty.SetOf():
-                return all(self.fits(t, want.of, env, widen=widen) for t in term.items)
-            case ast.Object(), ty.ObjectOf():
-                if want.dynamic_key is None and len(term.pairs) != len(want.static):
-                    return False
-                for key, value in term.pairs:
-                    kind = select(want, key, self.term(key, env))
-                    if kind is NOTHING or not self.fits(value, kind, env, widen=widen):
-                        return False
-                return True
-            case _:
-                return False
 
 
 def _merged(kinds: Sequence[ty.Type]) -> ty.Type:

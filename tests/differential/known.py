@@ -10,6 +10,8 @@ from comparison import Difference, canonical, compare, without_rows
 from reference import Answer, Fault, Outcome, Reference
 from source import Program
 
+_SCALAR_NAME = re.compile(r"^r\d\S*\[(true|false|null|-?\d[\d.e]*)\]", re.MULTILINE)
+
 
 def reason(difference: Difference, source: Program, references: Sequence[Reference]) -> str:
     """The reason, empty when the difference is not expected. `source`: the program that it is of."""
@@ -47,9 +49,7 @@ def reason(difference: Difference, source: Program, references: Sequence[Referen
         return "the rule index of OPA 1.22 reads calls that ours does not"
     if "yaml.marshal" in text and ours[0] == theirs[0] == "value":
         return "another style of quotes in YAML"
-    if difference.version > (1, 7) and re.search(
-        r"not (true|false)$|\btrue with ", text, re.MULTILINE
-    ):
+    if difference.version > (1, 7) and re.search(r"\bnot (true|false)\b|\btrue with ", text):
         return "OPA 1.22 leaves out `not true` and `true with ...`, which do not hold"
     if difference.version > (1, 7) and "%!(EXTRA int64" in str(theirs):
         return "OPA 1.22 names another type of Go in what `sprintf` is given too much of"
@@ -139,7 +139,7 @@ def _of_types(
         rows += [row for row, line in enumerate(lines, 1) if name in line]
     if any(_in_function(lines, row) for row in rows) or _gives_arguments(source):
         return True  # of an argument in a set or a closure OPA forgets that it may be anything
-    if re.search(r"^r\d\S*\[(true|false|null|-?\d[\d.e]*)\]", "\n".join(lines), re.MULTILINE):
+    if any(_SCALAR_NAME.search(text) for text in source.texts().values()):
         return True  # a name that is no string: OPA takes a variable in its place for a string
     able = [r for r in others if r.opa.has_templates or not source.has_templates]
     if not able:

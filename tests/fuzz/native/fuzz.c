@@ -10,7 +10,7 @@
 
 #include "rt.h"
 
-#define HEAP_MAX ((size_t)96 << 20)
+#define HEAP_MAX ((size_t)16 << 20)
 
 static void **blocks;
 static size_t used, room, total;
