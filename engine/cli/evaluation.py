@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -87,6 +87,7 @@ class Prepared:
     text: str
     body: ast.Body
     modules: list[ast.Module]
+    sources: Mapping[str, str]
     _policy: Policy
     _session: Session
     _counters: Counters | None
@@ -180,7 +181,9 @@ class Prepared:
                 effects=session.effects,
                 quick=True,
             )
-        return cls(text, body, modules, policy, session, counters, profiler, notes)
+        return cls(
+            text, body, modules, asked.loaded.modules, policy, session, counters, profiler, notes
+        )
 
     def evaluate(
         self, document: tuple[Any, ...], *, strict: bool, times: int, timers: Timers
@@ -222,7 +225,7 @@ class Prepared:
             return None
         from cupcake.engine.testing.coverage import report
 
-        return report(self.modules, self._counters, self._policy.counts())
+        return report(self.modules, self._counters, self._policy.counts(), self.sources)
 
     def _shaped(self, bindings: dict[str, Any]) -> dict[str, Any]:
         expressions = [

@@ -65,7 +65,8 @@ def parse_yaml(text: str, *, first: bool = False) -> YamlText:
                 node = loader.get_single_node()
             else:
                 node = loader.get_node() if loader.check_node() else None
-                loader.check_node()  # behind it the text ends, or another document starts
+                while loader.check_node():  # the others must be YAML all the same
+                    loader.get_node()
             if node is not None:
                 _measure(node)
             value = None if node is None else loader.construct_document(node)

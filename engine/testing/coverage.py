@@ -1,8 +1,8 @@
-"""Which rows of policies an evaluation reached, and how often: every expression of the checked rules is preceded by a
+"""What of policies an evaluation reached, and how often: every expression of the checked rules is preceded by a
 counter, and every rule ends with one. The counters are in the module (`plan/counting.py`); normal compiles have none.
 
-As in `opa test --coverage`, a row counts as reached when an expression that starts there was evaluated, whatever came
-of it, and a head's row when the rule gave a value.
+As in `opa test --coverage`, an expression counts as reached when it was evaluated, whatever came of it, and a head when
+the rule gave a value.
 """
 
 from __future__ import annotations
@@ -52,17 +52,41 @@ class RuleCount:
     values: int
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Range:
+    """From a place to the one behind its end; rows and columns from 1."""
+
+    row: int
+    col: int
+    end_row: int
+    end_col: int
+
+    def to_json(self) -> dict[str, dict[str, int]]:
+        return {
+            "start": {"row": self.row, "col": self.col},
+            "end": {"row": self.end_row, "col": self.end_col},
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class FileCoverage:
-    """Rows of one file, sorted, and its rules in their order."""
+    """Expressions and heads of one file, sorted, and its rules in their order. A row with both counts as both, as in OPA."""
 
-    covered: tuple[int, ...]
-    not_covered: tuple[int, ...]
+    covered: tuple[Range, ...]
+    not_covered: tuple[Range, ...]
     rules: tuple[RuleCount, ...] = ()
 
     @property
+    def covered_rows(self) -> tuple[int, ...]:
+        return _rows(self.covered)
+
+    @property
+    def not_covered_rows(self) -> tuple[int, ...]:
+        return _rows(self.not_covered)
+
+    @property
     def percent(self) -> float:
-        return _percent(len(self.covered), len(self.not_covered))
+        return _percent(len(self.covered_rows), len(self.not_covered_rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +97,11 @@ class Coverage:
 
     @property
     def covered(self) -> int:
-        return sum(len(f.covered) for f in self.files.values())
+        return sum(len(f.covered_rows) for f in self.files.values())
 
     @property
     def not_covered(self) -> int:
-        return sum(len(f.not_covered) for f in self.files.values())
+        return sum(len(f.not_covered_rows) for f in self.files.values())
 
     @property
     def percent(self) -> float:
@@ -86,7 +110,7 @@ class Coverage:
     def missing(self) -> Iterator[str]:
         """`file:row` or `file:first-last` of what was not reached."""
         for name in sorted(self.files):
-            for first, last in ranges(self.files[name].not_covered):
+            for first, last in ranges(self.files[name].not_covered_rows):
                 yield f"{name}:{first}" if first == last else f"{name}:{first}-{last}"
 
     def to_json(self) -> dict[str, Any]:
@@ -96,13 +120,13 @@ class Coverage:
             file = self.files[name]
             shape: dict[str, Any] = {}
             if file.covered:
-                shape["covered"] = _ranges_json(file.covered)
+                shape["covered"] = [one.to_json() for one in file.covered]
             if file.not_covered:
-                shape["not_covered"] = _ranges_json(file.not_covered)
+                shape["not_covered"] = [one.to_json() for one in file.not_covered]
             if file.covered:
-                shape["covered_lines"] = len(file.covered)
+                shape["covered_lines"] = len(file.covered_rows)
             if file.not_covered:
-                shape["not_covered_lines"] = len(file.not_covered)
+                shape["not_covered_lines"] = len(file.not_covered_rows)
             if file.percent:
                 shape["coverage"] = _number(file.percent)
             shape["rules"] = [
@@ -117,49 +141,64 @@ class Coverage:
         }
 
 
-def report(modules: Iterable[ast.Module], counters: Counters, counts: Sequence[int]) -> Coverage:
-    """What of the parsed modules was reached; `counts` are the values of the counters."""
-    hit: dict[str, set[int]] = {}
+def report(
+    modules: Iterable[ast.Module],
+    counters: Counters,
+    counts: Sequence[int],
+    sources: Mapping[str, str],
+) -> Coverage:
+    """What of the parsed modules was reached; `counts` are the values of the counters, `sources` the texts of files by name."""
+    hit: set[tuple[str, int, int]] = set()
     values: dict[tuple[str, int, int], int] = {}
     for number, (loc, times) in enumerate(zip(counters.places, counts, strict=True)):
-        if times:
-            hit.setdefault(loc.file, set()).add(loc.row)
+        key = (loc.file, loc.row, loc.col)
         if number in counters.values:
-            key = (loc.file, loc.row, loc.col)
             values[key] = values.get(key, 0) + times
+        if times:
+            hit.add(key)
     files: dict[str, FileCoverage] = {}
     for module in modules:
-        wanted: set[int] = set()
+        source = sources.get(module.file, "")
+        found: dict[bool, set[Range]] = {True: set(), False: set()}
+        for loc in _wanted(module.rules):
+            found[(module.file, loc.row, loc.col) in hit].add(_range(loc, source))
         rules: list[RuleCount] = []
         for rule in module.rules:
-            _rows(rule, wanted)
             place = rule_place(rule)
-            name = render_term(rule.head.ref)
-            rules.append(
-                RuleCount(name, place.row, values.get((module.file, place.row, place.col), 0))
-            )
-        found = hit.get(module.file, set())
+            times = values.get((module.file, place.row, place.col), 0)
+            rules.append(RuleCount(render_term(rule.head.ref), place.row, times))
         files[module.file] = FileCoverage(
-            tuple(sorted(wanted & found)), tuple(sorted(wanted - found)), tuple(rules)
+            tuple(sorted(found[True])), tuple(sorted(found[False])), tuple(rules)
         )
     return Coverage(files)
 
 
-def _rows(node: Any, rows: set[int]) -> None:
-    """Rows where rules and expressions start, `some x` aside."""
+def _wanted(node: Any) -> Iterator[ast.Location]:
+    """Places of heads and expressions, `some x` aside."""
     if isinstance(node, tuple):
         for item in node:
-            _rows(item, rows)
+            yield from _wanted(item)
         return
     if not is_dataclass(node) or isinstance(node, ast.Location):
         return
     if isinstance(node, ast.Expr) and not isinstance(node.kind, ast.SomeDecl) and node.loc.row:
-        rows.add(node.loc.row)
+        yield node.loc
     if isinstance(node, ast.Rule):
-        rows.add(rule_place(node).row)
+        yield rule_place(node)
     for f in fields(node):
         if f.name != "annotations":
-            _rows(getattr(node, f.name), rows)
+            yield from _wanted(getattr(node, f.name))
+
+
+def _range(loc: ast.Location, source: str) -> Range:
+    text = source[loc.offset : loc.end].rstrip(" \t\r\n;")
+    below = text.count("\n")
+    last = text[text.rfind("\n") + 1 :]
+    return Range(loc.row, loc.col, loc.row + below, len(last) + (1 if below else loc.col))
+
+
+def _rows(found: Iterable[Range]) -> tuple[int, ...]:
+    return tuple(sorted({row for one in found for row in range(one.row, one.end_row + 1)}))
 
 
 def ranges(rows: Iterable[int]) -> Iterator[tuple[int, int]]:
@@ -174,10 +213,6 @@ def ranges(rows: Iterable[int]) -> Iterator[tuple[int, int]]:
         first = last = row
     if first > 0:
         yield first, last
-
-
-def _ranges_json(rows: Iterable[int]) -> list[dict[str, dict[str, int]]]:
-    return [{"start": {"row": a}, "end": {"row": b}} for a, b in ranges(rows)]
 
 
 def _percent(covered: int, missed: int) -> float:

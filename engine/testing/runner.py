@@ -113,7 +113,7 @@ class Suite:
         if self._counters is None:
             return None
         counts = [0] * len(self._counters) if self._policy is None else self._policy.counts()
-        return report(self.modules, self._counters, counts)
+        return report(self.modules, self._counters, counts, self.sources)
 
     def evaluate(self, test: TestCase) -> Any:
         """The value of one test that can run. Raises EvaluationError."""

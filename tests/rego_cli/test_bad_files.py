@@ -125,7 +125,6 @@ def test_a_link_that_leads_nowhere_or_round_is_named(
         "abc",
         '{"a": 1,}',
         "---\na: 1\n---\nb: 2\n",
-        "a: 1\n---\n{b",
     ],
 )
 def test_an_input_may_be_yaml_whatever_its_name(
@@ -137,6 +136,11 @@ def test_an_input_may_be_yaml_whatever_its_name(
     wanted = opa(f"{line} -I", text)
     assert wanted[0] == 0
     assert rego(f"{line} -I", text) == rego(f"{line} -i {path}") == wanted
+
+
+def test_what_stands_behind_the_first_document_must_be_yaml_too(rego: Run) -> None:
+    code, out, _ = rego("eval -f raw input -I", "a: 1\n---\n{b")
+    assert (code, out) == (2, "")
 
 
 @pytest.mark.parametrize("text", ["{", "a: [1", '{"a": 1} x'])

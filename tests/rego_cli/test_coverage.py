@@ -23,7 +23,12 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 def rows(ranges: list[dict[str, dict[str, int]]]) -> set[int]:
-    return {row for r in ranges for row in range(r["start"]["row"], r["end"]["row"] + 1)}
+    """Where something starts. OPA 1.7 has no columns, and puts rows together."""
+    found = set()
+    for r in ranges:
+        first, last = r["start"]["row"], r["end"]["row"]
+        found.update({first} if "col" in r["start"] else range(first, last + 1))
+    return found
 
 
 def test_coverage_names_the_rows_that_were_reached(rego: Run) -> None:
@@ -32,8 +37,28 @@ def test_coverage_names_the_rows_that_were_reached(rego: Run) -> None:
     policy = report["files"]["tests/authz.rego"]
     assert code == 0
     assert rows(policy["covered"]) == {3, 4, 5, 8, 9, 10, 13, 15, 16}
-    assert rows(policy["not_covered"]) == {19}
-    assert (policy["covered_lines"], policy["not_covered_lines"], policy["coverage"]) == (9, 1, 90)
+    # The head of row 13 gives no value; its condition, beside it, was looked at.
+    assert rows(policy["not_covered"]) == {13, 19}
+    assert (policy["covered_lines"], policy["not_covered_lines"]) == (9, 2)
+    assert policy["coverage"] == 100 * 9 / 11
+
+
+@pytest.mark.parametrize("query", ["data.covered", "data.covered.allow"])
+def test_ranges_are_those_of_expressions_and_heads_as_opa_has_them(
+    rego: Run, opa: Run, query: str
+) -> None:
+    """But for what OPA's compiler makes of parts of expressions."""
+    if "Version: 1.7." in opa("version")[1]:
+        pytest.skip("the columns are those of a newer `opa`")
+    line = f"eval -d covered.rego --coverage {query}"
+    mine, theirs = (
+        json.loads(run(line)[1])["coverage"]["files"]["covered.rego"] for run in (rego, opa)
+    )
+    for kind in ("covered", "not_covered"):
+        known = [(r["start"], r["end"]) for r in theirs.get(kind, [])]
+        assert [r for r in mine.get(kind, []) if (r["start"], r["end"]) not in known] == []
+    for number in ("covered_lines", "not_covered_lines", "coverage"):
+        assert mine.get(number) == theirs.get(number)
 
 
 def test_a_body_is_covered_up_to_where_it_stopped(rego: Run, tmp_path: Path) -> None:
@@ -76,7 +101,7 @@ def test_counting_changes_no_result(rego: Run) -> None:
     assert lists[0] == lists[1]
 
 
-@pytest.mark.parametrize(("threshold", "code"), [(90, 0), (99, 2)])
+@pytest.mark.parametrize(("threshold", "code"), [(80, 0), (99, 2)])
 def test_the_threshold_decides(rego: Run, threshold: float, code: int) -> None:
     found, _, err = rego(f"test tests/authz.rego tests/authz_test.rego --threshold {threshold}")
     assert found == code
@@ -114,7 +139,9 @@ def counted(policy: str, *inputs: object) -> dict[str, list[int]]:
         except EvaluationError as error:
             assert error.code == "eval_conflict_error"
     found: dict[str, list[int]] = {}
-    for rule in report([module], counters, loaded.counts()).files["p.rego"].rules:
+    for rule in (
+        report([module], counters, loaded.counts(), {"p.rego": policy}).files["p.rego"].rules
+    ):
         found.setdefault(rule.name, []).append(rule.values)
     return found
 
