@@ -24,8 +24,7 @@ from rego_cases import Case, cases
 
 from cupcake import engine
 from cupcake.engine.opa_compiler import compile_with_opa
-from cupcake.engine.vm import capi
-from cupcake.engine.vm.frame import SLOTS
+from cupcake.engine.vm import native
 
 REGOPY_SECONDS = 60
 OPA_VARIABLE = "CUPCAKE_BENCH_OPA"
@@ -93,20 +92,20 @@ class Inside(Whole):
 def timed_calls() -> Iterator[list[float]]:
     """Seconds of each `opa_eval` while the block runs: what a call of C costs and what builtins of the host do included."""
     found: list[float] = []
-    call, clock = capi.call, time.perf_counter
+    call, clock, slots = native._call, time.perf_counter, native._SLOTS
 
     def timed(context: int, function: int, values: int, count: int, trap: int) -> Any:
         started = clock()
         result = call(context, function, values, count, trap)
-        if count == SLOTS:  # not what a host call asks of the module
+        if count == slots:  # not what a host call asks of the module
             found.append(clock() - started)
         return result
 
-    capi.call = timed
+    native._call = timed
     try:
         yield found
     finally:
-        capi.call = call
+        native._call = call
 
 
 class OpaBench(Runner):

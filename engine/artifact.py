@@ -27,8 +27,7 @@ class Artifact:
     "cupcake/system/evaluate" in id order. `builtins`: host builtins that the module calls, name -> id.
     `source_map`: where the instructions of `wasm_owned` come from, as `places.py` writes it. `data`: the base document as
     JSON text (also laid out inside the module). `rego_version` "v0": a few builtins answer as those of OPA before 1.0 did.
-    `counters`: address and number of the counters of an instrumented policy (i32 each). `constants`: start and end in linear
-    memory of what no instruction writes, (0, 0) where that is not known.
+    `counters`: address and number of the counters of an instrumented policy (i32 each).
     """
 
     wasm: bytes
@@ -41,7 +40,6 @@ class Artifact:
     core: bytes = b""
     rego_version: str = "v1"
     counters: tuple[int, int] = (0, 0)
-    constants: tuple[int, int] = (0, 0)
 
     @property
     def foreign(self) -> bool:

@@ -21,7 +21,7 @@ from cupcake.engine.policy.origins import Origin, Origins
 from cupcake.engine.policy.routing import RoutedPolicy, Routing, RoutingMap, build_routing
 from cupcake.engine.policy.signal import Signal
 
-FORMAT = 4
+FORMAT = 3
 _MANIFEST = "project.json"
 
 
@@ -121,7 +121,6 @@ def _layer_to_json(one: CompiledLayer, directory: Path) -> dict[str, Any]:
             "capabilities": list(one.artifact.capabilities),
             "core": core,
             "rego_version": one.artifact.rego_version,
-            "constants": list(one.artifact.constants),
         }
     return {
         "layer": one.layer,
@@ -196,7 +195,6 @@ def _layer_from_json(
             capabilities=tuple(meta["capabilities"]),
             core=cores[meta["core"]],
             rego_version=meta["rego_version"],
-            constants=(int(meta["constants"][0]), int(meta["constants"][1])),
         )
     return CompiledLayer(
         layer=one["layer"],

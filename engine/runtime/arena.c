@@ -21,24 +21,12 @@ typedef uint32_t __attribute__((may_alias, aligned(1))) word32;
 /* A call of memory.copy leaves compiled code; below this size a loop is faster. */
 #define BULK 128
 
-#ifdef __wasm__
-extern char __heap_base;
-
-/* Hosts may make the policy's constants, which lie between our data and the heap, read only. A store there is a trap then;
- * memory.copy and memory.fill are the host's own code, which must not come there. */
-static void check_bulk(const void *to, size_t n) {
-    if (RT_UNLIKELY((const char *)to < rt_heap_start && (const char *)to + n > &__heap_base))
-        rt_abort(RT_ERR_INTERNAL, "a constant would have been written");
-}
-#endif
-
 void *memcpy(void *to, const void *from, size_t n) {
     char *d = to;
     const char *s = from;
     if (n >= 8) {
 #ifdef __wasm__
         if (n >= BULK) {
-            check_bulk(to, n);
             __builtin_memcpy(d, s, n);
             return to;
         }
@@ -61,7 +49,6 @@ void *memcpy(void *to, const void *from, size_t n) {
 
 void *memmove(void *to, const void *from, size_t n) {
 #ifdef __wasm__
-    check_bulk(to, n);
     return __builtin_memmove(to, from, n);
 #else
     char *d = to;
@@ -77,7 +64,6 @@ void *memmove(void *to, const void *from, size_t n) {
 
 void *memset(void *to, int byte, size_t n) {
 #ifdef __wasm__
-    check_bulk(to, n);
     return __builtin_memset(to, byte, n);
 #else
     volatile char *d = to; /* volatile, or the compiler turns this loop into a call of memset */
@@ -107,20 +93,17 @@ RT_COLD static _Noreturn void out_of_memory(void) {
 
 #ifdef __wasm__
 
+extern char __heap_base;
+
 static char *heap;     /* next free byte; 0 before the first use */
 static char *heap_end; /* end of linear memory as far as we know */
 
 #define PAGE ((size_t)65536)
-/* Memory grows by as much as the heap has, but by no more than this. A host that uses an instance again empties all of it. */
 #define GROW_PAGES ((size_t)16)
 
-static char *heap_first(void) {
-    char *first = rt_heap_start ? rt_heap_start : &__heap_base;
-    return (char *)(((uintptr_t)first + 7) & ~(uintptr_t)7);
-}
-
 RT_COLD static void heap_open(void) {
-    heap = heap_first();
+    heap = rt_heap_start ? rt_heap_start : &__heap_base;
+    heap = (char *)(((uintptr_t)heap + 7) & ~(uintptr_t)7);
     heap_end = (char *)(__builtin_wasm_memory_size(0) * PAGE);
     if (heap_end == 0 && __builtin_wasm_memory_size(0) != 0) heap_end = (char *)(UINTPTR_MAX & ~(uintptr_t)7);
 }
@@ -132,9 +115,7 @@ RT_COLD static void heap_grow(size_t size) {
     if (size > UINTPTR_MAX - at - PAGE) out_of_memory();
     if (at + size <= (uintptr_t)heap_end) return;
     size_t pages = (at + size - (uintptr_t)heap_end + PAGE - 1) / PAGE;
-    size_t want = (size_t)(heap_end - heap_first()) / PAGE + 1;
-    if (want > GROW_PAGES) want = GROW_PAGES;
-    if (want < pages) want = pages;
+    size_t want = pages < GROW_PAGES ? GROW_PAGES : pages;
     if (__builtin_wasm_memory_grow(0, want) == SIZE_MAX) {
         want = pages;
         if (__builtin_wasm_memory_grow(0, want) == SIZE_MAX) out_of_memory();

@@ -10,7 +10,6 @@ from typing import Any
 
 from cupcake.engine.artifact import Artifact
 from cupcake.engine.vm import native
-from cupcake.engine.vm.frame import Frame
 from cupcake.engine.vm.limits import Limits
 
 
@@ -28,7 +27,7 @@ class CountingProgram(native.Program):
         """The sums over all evaluations so far."""
         return tuple(self._counts)
 
-    def _give_back(self, frame: Frame) -> None:
+    def _give_back(self, store: int, frame: Any) -> None:
         found = array("I", frame.read(self._at, 4 * len(self._counts)))
         self._counts = [a + b for a, b in zip(self._counts, found, strict=True)]
-        super()._give_back(frame)
+        super()._give_back(store, frame)

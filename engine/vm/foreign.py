@@ -14,9 +14,8 @@ import wasmtime
 
 from cupcake.engine.errors import EvaluationError, LoadError
 from cupcake.engine.vm.failures import abort_error, trap_error
-from cupcake.engine.vm.frame import Session
 from cupcake.engine.vm.limits import Limits
-from cupcake.engine.vm.native import Machine
+from cupcake.engine.vm.native import Machine, Session
 
 _PAGE = 65536
 

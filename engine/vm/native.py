@@ -1,7 +1,10 @@
-"""wasmtime, by way of its C API: compile, load, and one evaluation in a Store in which nothing else has left anything.
+"""wasmtime, by way of its C API: compile, load, and one evaluation in a fresh Store. The only importer of wasmtime.
 
 The public Python API costs as much per call as a whole evaluation takes here, so `Program.run` calls the C functions
-itself, with argument memory prepared once a Store. It must not know Rego: texts go in, a text comes out.
+itself, with argument memory prepared once a thread. It must not know Rego: texts go in, a text comes out.
+
+Memory safety rests on three habits: pointers into linear memory are fetched again after every call, every read is
+bounded by the memory's size, and a Store is deleted before its frame is used again.
 """
 
 from __future__ import annotations
@@ -13,32 +16,183 @@ import platform
 import struct
 import sys
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import wasmtime
+from wasmtime import _bindings as raw
+from wasmtime import _ffi
 
 from cupcake.engine.errors import EvaluationError, LoadError
 from cupcake.engine.places import place_of
-from cupcake.engine.vm import capi, pool, renewal
+from cupcake.engine.vm import pool
 from cupcake.engine.vm.failures import PoolIsFull, abort_error, first_line, take_error, translate
-from cupcake.engine.vm.frame import ARG2, SHARED, SLOTS, VALS, Frame, Frames, Session, signed
 from cupcake.engine.vm.limits import STACK_BYTES, Limits, Ticker
 from cupcake.engine.vm.screen import screen
 
+_VAL = c.sizeof(raw.wasmtime_val_raw_t)
+_EXTERN = c.sizeof(raw.wasmtime_extern_t)
+_OF = raw.wasmtime_extern_t.of.offset
+_SLOTS = 8
+# What a policy hands on to its core, in the order of the core's imports (`wasm/split.py`).
+_SHARED = (b"memory", b"table")
 _HOST_ARGS = 4
-# Stores that a program keeps for its next evaluations, as many as it may have at once without making new ones.
-_KEPT = 4
-_ARGS = struct.Struct("<" + f"i{capi.VAL - 4}x" * 7)
+_CHUNK = 1024
+_VALS = raw.wasmtime_val_raw_t * _SLOTS
+_VALS_OF_CORE = raw.wasmtime_val_raw_t * 2
+_ARGS = struct.Struct("<" + f"i{_VAL - 4}x" * 7)
+_ARG1 = struct.Struct(f"<i{_VAL - 4}x")
 _DOCUMENT = struct.Struct("<3I")  # `document` of document.c
+_ARG2 = struct.Struct("<" + f"i{_VAL - 4}x" * 2)
+
+
+def _function(name: str, result: Any, *arguments: Any) -> Any:
+    # A prototype of our own: the library's shared one converts every pointer to a Python object.
+    address = c.cast(getattr(_ffi.dll, name), c.c_void_p).value
+    assert address is not None
+    return c.CFUNCTYPE(result, *arguments)(address)
+
+
+_P, _SIZE = c.c_void_p, c.c_size_t
+_store_new = _function("wasmtime_store_new", _P, _P, _P, _P)
+_store_delete = _function("wasmtime_store_delete", None, _P)
+_store_context = _function("wasmtime_store_context", _P, _P)
+_store_limiter = _function("wasmtime_store_limiter", None, _P, *[c.c_int64] * 5)
+_set_deadline = _function("wasmtime_context_set_epoch_deadline", None, _P, c.c_uint64)
+_instantiate_pre = _function("wasmtime_instance_pre_instantiate", _P, _P, _P, _P, _P)
+_instance_new = _function("wasmtime_instance_new", _P, _P, _P, _P, _SIZE, _P, _P)
+_export_get = _function("wasmtime_instance_export_get", c.c_bool, _P, _P, c.c_char_p, _SIZE, _P)
+_memory_data = _function("wasmtime_memory_data", _P, _P, _P)
+_memory_size = _function("wasmtime_memory_data_size", _SIZE, _P, _P)
+_memory_grow = _function("wasmtime_memory_grow", _P, _P, _P, c.c_uint64, _P)
+_call = _function("wasmtime_func_call_unchecked", _P, _P, _P, _P, _SIZE, _P)
+_trap_new = _function("wasmtime_trap_new", _P, c.c_char_p, _SIZE)
+
+# `wasmtime_strategy_enum`; the Python API offers the others only.
+_WINCH = 2
+_strategy_set = _function("wasmtime_config_strategy_set", None, _P, c.c_uint8)
+
+_CALLBACK = c.CFUNCTYPE(_SIZE, _P, _P, _P, _SIZE)
+_define_unchecked = _function(
+    "wasmtime_linker_define_func_unchecked",
+    _P, _P, c.c_char_p, _SIZE, c.c_char_p, _SIZE, _P, _CALLBACK, _P, _P,
+)  # fmt: skip
 
 
 class DoesNotFit(LoadError):
     """The module or its limits are larger than a slot of the pool."""
+
+
+class Session(Protocol):
+    """Who serves the host calls of one evaluation (`hostcalls.HostSession`)."""
+
+    def call(self, number: int, operands: tuple[str, ...]) -> str | None: ...
+
+
+class _Frame:
+    """Argument memory of one evaluation; reused by the thread for the next one."""
+
+    __slots__ = (
+        "at_core", "at_externs", "at_func", "at_memory", "at_policy", "at_trap", "at_vals", "context", "core", "error",
+        "externs", "floor", "func", "policy", "session", "trap", "vals",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.core, self.policy = raw.wasmtime_instance_t(), raw.wasmtime_instance_t()
+        self.externs = (raw.wasmtime_extern_t * len(_SHARED))()
+        self.func = raw.wasmtime_extern_t()
+        self.vals = _VALS()
+        self.trap = c.c_void_p()
+        self.at_core, self.at_policy = c.addressof(self.core), c.addressof(self.policy)
+        self.at_externs, self.at_func = c.addressof(self.externs), c.addressof(self.func)
+        self.at_memory = self.at_externs + _OF
+        self.at_vals, self.at_trap = c.addressof(self.vals), c.addressof(self.trap)
+        self.context = 0
+        self.floor = 0  # what the memory has at least
+        self.session: Session | None = None
+        self.error: BaseException | None = None
+
+    # -- used by host calls, while the module runs
+
+    def call_core(self, name: bytes, arguments: bytes) -> int:
+        """Call an exported function of the core with packed arguments; returns its i32."""
+        func = raw.wasmtime_extern_t()
+        vals = _VALS_OF_CORE()
+        trap = c.c_void_p()
+        if not _export_get(self.context, self.at_core, name, len(name), c.byref(func)):
+            raise EvaluationError(
+                "eval_internal_error", f"the module does not export {name.decode()}"
+            )
+        c.memmove(vals, arguments, len(arguments))
+        error = _call(self.context, c.addressof(func) + _OF, vals, 2, c.byref(trap))
+        if error or trap.value:
+            raise translate(error, trap.value, self.error)
+        return int(vals[0].i32) & 0xFFFFFFFF
+
+    def text(self, address: int) -> bytes:
+        """The NUL-terminated bytes at an address of linear memory."""
+        base = _memory_data(self.context, self.at_memory)
+        if 0 < address < self.floor - _CHUNK:
+            chunk = c.string_at(base + address, _CHUNK)
+            end = chunk.find(0)
+            if end >= 0:
+                return chunk[:end]
+        size = _memory_size(self.context, self.at_memory)
+        if not 0 < address < size:
+            raise EvaluationError(
+                "eval_internal_error", "the module gave an address outside of its memory"
+            )
+        # Not an array type of the right length: ctypes remembers each length for ever.
+        room, take = size - address, _CHUNK
+        while True:
+            chunk = c.string_at(base + address, min(take, room))
+            end = chunk.find(0)
+            if end >= 0:
+                return chunk[:end]
+            if take >= room:
+                raise EvaluationError(
+                    "eval_internal_error", "the module gave a text without an end"
+                )
+            take *= 16
+
+    def read(self, address: int, size: int) -> bytes:
+        """`size` bytes at an address of linear memory."""
+        if not 0 <= address <= _memory_size(self.context, self.at_memory) - size:
+            raise EvaluationError(
+                "eval_internal_error", "the module gave an address outside of its memory"
+            )
+        return c.string_at(_memory_data(self.context, self.at_memory) + address, size)
+
+    def dump(self, value: int) -> str:
+        """Rego text of a value of the running module."""
+        return self.text(self.call_core(b"opa_value_dump", _ARG1.pack(_signed(value)))).decode(
+            "utf-8", "replace"
+        )
+
+    def parse(self, text: str) -> int:
+        """A value of the running module from Rego text."""
+        data = text.encode("utf-8", "replace")
+        address = self.call_core(b"opa_malloc", _ARG1.pack(len(data) + 1))
+        if address + len(data) > _memory_size(self.context, self.at_memory) or not address:
+            raise EvaluationError("eval_limit_memory", "no memory for the result of a builtin")
+        c.memmove(_memory_data(self.context, self.at_memory) + address, data, len(data))
+        value = self.call_core(b"opa_value_parse", _ARG2.pack(_signed(address), len(data)))
+        if not value:
+            raise EvaluationError(
+                "eval_internal_error", "a builtin's result is no value that the module reads"
+            )
+        return value
+
+
+class _Frames(threading.local):
+    """Per thread: frames at rest, and the evaluations that are running (nested when a builtin evaluates)."""
+
+    def __init__(self) -> None:
+        self.idle: list[_Frame] = []
+        self.running: list[_Frame] = []
 
 
 # How native code is made: by Cranelift for speed, by Cranelift in a hurry, by Winch in one pass.
@@ -59,20 +213,19 @@ class Machine:
                 config.cranelift_opt_level = "none"
                 config.cranelift_flag_set("regalloc_algorithm", "single_pass")
             case "baseline":
-                capi.strategy_set(capi.address_of(config), capi.STRATEGY_WINCH)
+                _strategy_set(_address(config), _WINCH)
         self.memory_bytes = Limits().memory_bytes if pooled else None
         if self.memory_bytes is not None:
             pool.use(config, self.memory_bytes)
         self.code = code
         self.engine = wasmtime.Engine(config)
-        self.at_engine = capi.address_of(self.engine)
+        self.at_engine = _address(self.engine)
         self.ticker = Ticker(self.engine.increment_epoch)
-        self.frames = Frames()
+        self.frames = _Frames()
         self._cores: dict[str, _Core] = {}
         self._lock = threading.Lock()
-        self._holders: weakref.WeakSet[Program] = weakref.WeakSet()
-        self._abort = capi.CALLBACK(self._on_abort)
-        self._host = capi.CALLBACK(self._on_host)
+        self._abort = _CALLBACK(self._on_abort)
+        self._host = _CALLBACK(self._on_host)
 
     @property
     def identity(self) -> str:
@@ -126,38 +279,26 @@ class Machine:
                 found = self._cores[name] = self._core(name, compiled)
             return found
 
-    def holds(self, program: Program) -> None:
-        """The program keeps Stores from now on."""
-        with self._lock:
-            self._holders.add(program)
-
-    def free_slots(self) -> None:
-        """Give back every Store that is kept and in which nothing runs."""
-        with self._lock:
-            holders = list(self._holders)
-        for program in holders:
-            program.let_go()
-
     # -- host functions: (env, caller, values, count) -> trap or 0
 
-    def _guarded(self, serve: Callable[[Frame, Any], None], values: int) -> int:
+    def _guarded(self, serve: Callable[[_Frame, Any], None], values: int) -> int:
         frame = self.frames.running[-1]
         try:
-            serve(frame, VALS.from_address(values))
+            serve(frame, _VALS.from_address(values))
         except BaseException as e:
             if frame.error is None:
                 frame.error = e
-            return int(capi.trap_new(b"host", 4) or 0)
+            return int(_trap_new(b"host", 4) or 0)
         return 0
 
     def _on_abort(self, env: int, caller: int, values: int, count: int) -> int:
-        def serve(frame: Frame, vals: Any) -> None:
+        def serve(frame: _Frame, vals: Any) -> None:
             raise abort_error(frame.text(int(vals[0].i32) & 0xFFFFFFFF).decode("utf-8", "replace"))
 
         return self._guarded(serve, values)
 
     def _on_host(self, env: int, caller: int, values: int, count: int) -> int:
-        def serve(frame: Frame, vals: Any) -> None:
+        def serve(frame: _Frame, vals: Any) -> None:
             arity, number = int(vals[0].i32), int(vals[1].i32)
             operands = tuple(
                 int(vals[i + 2].i32) & 0xFFFFFFFF for i in range(min(arity, _HOST_ARGS))
@@ -167,7 +308,7 @@ class Machine:
                     "eval_internal_error", "a builtin is called where none is served"
                 )
             text = frame.session.call(number, tuple(frame.dump(o) for o in operands))
-            vals[0].i32 = 0 if text is None else signed(frame.parse(text))
+            vals[0].i32 = 0 if text is None else _signed(frame.parse(text))
 
         return self._guarded(serve, values)
 
@@ -180,13 +321,13 @@ class Machine:
         ):
             kind = wasmtime.FuncType([i32()] * parameters, [i32()] * results)
             module = namespace.encode()
-            error = capi.define_unchecked(
-                capi.address_of(linker),
+            error = _define_unchecked(
+                _address(linker),
                 module,
                 len(module),
                 name,
                 len(name),
-                capi.address_of(kind),
+                _address(kind),
                 callback,
                 None,
                 None,
@@ -206,10 +347,7 @@ class _Core:
 
 
 class Program:
-    """A policy module ready to run on its core.
-
-    Every evaluation finds a Store as it was made: a new one, or one that was renewed. What may be left of an evaluation
-    is memory; the module's own variables are set at the start of `opa_eval`, and its tables never change."""
+    """A policy module ready to run on its core."""
 
     def __init__(
         self,
@@ -218,23 +356,17 @@ class Program:
         module: wasmtime.Module,
         limits: Limits,
         source_map: str,
-        *,
-        constants: tuple[int, int] = (0, 0),
     ) -> None:
-        """`constants`: start and end in linear memory of what no instruction writes; (0, 0) = not known, so that no Store
-        serves twice."""
-        self._spare: deque[Frame] = deque()
-        self._used: deque[Frame] = deque()
+        self._spare: deque[tuple[int, _Frame]] = deque()
         self._preparing = threading.Lock()
-        self._constants = constants
-        self._baseline: renewal.Baseline | None = None
-        self._holds = False
+        self._retired: list[int] = []
         self._source_map = source_map
         self._machine, self._core, self._module = machine, core, module
         self._twin: Program | None = None
         if machine.memory_bytes is not None and limits.memory_bytes > machine.memory_bytes:
             raise DoesNotFit("the memory limit is larger than a slot of the pool")
         # A slot of the pool is a limit by itself.
+        self._room = 0
         self._is_limited = limits.memory_bytes != machine.memory_bytes
         try:
             self._pre = core.linker.instantiate_pre(module)
@@ -242,16 +374,18 @@ class Program:
             raise LoadError(
                 f"the policy was compiled for another version of the runtime, compile it again ({first_line(e)})"
             ) from e
-        self._at_pre, self._at_core = capi.address_of(self._pre), capi.address_of(core.module)
+        self._at_pre, self._at_core = _address(self._pre), _address(core.module)
         self.limits = limits
         self._ticks = limits.ticks
         self._early = False
         try:
-            frame = self._take(None)
+            store, frame = self._take(None)
             try:
                 self._heap = frame.call_core(b"opa_heap_ptr_get", b"")
+                # Every instance starts with as much.
+                self._room = int(_memory_size(frame.context, frame.at_memory))
             finally:
-                self._give_back(frame)
+                self._give_back(store, frame)
         except PoolIsFull as e:
             raise DoesNotFit("every slot of the pool is in use") from e
         except EvaluationError as e:
@@ -260,7 +394,7 @@ class Program:
     def run(
         self, text: bytes, entrypoint: int, options: int, session: Session | None, form: int = 0
     ) -> bytes:
-        """One evaluation in a Store that is as new: input text (b"" = no input) -> text of the result set. `session` None: the
+        """One evaluation in a Store of its own: input text (b"" = no input) -> text of the result set. `session` None: the
         policy calls nothing of the host."""
         size = len(text)
         if size > self.limits.input_bytes:
@@ -269,42 +403,44 @@ class Program:
                 f"the input has {size} bytes, the limit is {self.limits.input_bytes}",
             )
         try:
-            frame = self._take(session)
+            store, frame = self._take(session)
         except PoolIsFull:
             return self._outside_of_pool().run(text, entrypoint, options, session, form)
         try:
             context = frame.context
+            if not _export_get(context, frame.at_policy, b"opa_eval", 8, frame.at_func):
+                raise EvaluationError("eval_internal_error", "the module does not export opa_eval")
             heap = self._heap
             end = heap + size + 8 & ~7
-            if end > frame.room:
-                self._grow(frame, (end - frame.room >> 16) + 1)
-            c.memmove(frame.base + heap, text, size)
-            _ARGS.pack_into(frame.vals, 0, options, entrypoint, 0, heap, size, end, form)
-            error = capi.call(context, frame.at_func, frame.at_vals, SLOTS, frame.at_trap)
+            if end > self._room:
+                self._grow(frame, (end - self._room >> 16) + 1)
+            c.memmove(_memory_data(context, frame.at_memory) + heap, text, size)
+            c.memmove(
+                frame.at_vals, _ARGS.pack(options, entrypoint, 0, heap, size, end, form), 7 * _VAL
+            )
+            error = _call(context, frame.at_func + _OF, frame.at_vals, _SLOTS, frame.at_trap)
             if error or frame.trap.value or frame.error is not None:
                 failure = translate(error, frame.trap.value, frame.error)
                 if isinstance(failure, EvaluationError):
                     failure.place, failure.col = _placed(failure.place, self._source_map)
                 raise failure
-            found = frame.text(frame.vals[0].i32 & 0xFFFFFFFF)
-            frame.is_sound = True
-            return found
+            return frame.text(frame.vals[0].i32 & 0xFFFFFFFF)
         finally:
-            self._give_back(frame)
+            self._give_back(store, frame)
 
     def lay_out(self, text: str, base: int) -> tuple[bytes, int]:
         """A value as the bytes of a data segment at address `base`, and the address that it has there."""
-        frame = self._take(None)
+        store, frame = self._take(None)
         try:
             value = frame.parse(text)
-            at = frame.call_core(b"rt_document", ARG2.pack(signed(value), base))
-            memory = capi.memory_data(frame.context, frame.at_memory)
+            at = frame.call_core(b"rt_document", _ARG2.pack(_signed(value), base))
+            memory = _memory_data(frame.context, frame.at_memory)
             start, size, root = _DOCUMENT.unpack(c.string_at(memory + at, _DOCUMENT.size))
-            if start + size > capi.memory_size(frame.context, frame.at_memory):
+            if start + size > _memory_size(frame.context, frame.at_memory):
                 raise EvaluationError("eval_internal_error", "a document ends outside of memory")
             return c.string_at(memory + start, size), root
         finally:
-            self._give_back(frame)
+            self._give_back(store, frame)
 
     def _outside_of_pool(self) -> Program:
         """The same program on a machine without a pool, made when it is needed first."""
@@ -316,150 +452,113 @@ class Program:
                 self._machine.moved(self._module, machine),
                 self.limits,
                 self._source_map,
-                constants=self._constants,
             )
         return self._twin
 
-    def _grow(self, frame: Frame, pages: int) -> None:
-        """More memory for the input."""
+    def _grow(self, frame: _Frame, pages: int) -> None:
         previous = c.c_uint64()
-        error = capi.memory_grow(frame.context, frame.at_memory, pages, c.byref(previous))
+        error = _memory_grow(frame.context, frame.at_memory, pages, c.byref(previous))
         if error:
             take_error(error)
             raise EvaluationError(
                 "eval_limit_memory",
                 f"the policy and its input need more than {self.limits.memory_bytes} bytes",
             )
-        frame.base = capi.memory_data(frame.context, frame.at_memory)
 
     def prepare(self) -> None:
-        """Make the next evaluation's Store ready now, and tidy up after the last one, while nobody waits for an answer."""
+        """Make the next evaluation's Store now, and free the last one's, while nobody waits for an answer.
+
+        It is used once, as any other: an evaluation never sees what another one left. At most one is kept."""
         self._early = True
-        self._tidy_used()
+        self._free_retired()
         if self._preparing.acquire(blocking=False):
             try:
                 if not self._spare:
                     with contextlib.suppress(PoolIsFull):
-                        self._keep(self._new())
+                        self._spare.append(self._open())
             finally:
                 self._preparing.release()
 
-    def let_go(self) -> None:
-        """Give back the Stores that are kept."""
-        for kept in (self._used, self._spare):
-            while kept:
-                try:
-                    self._discard(kept.pop())
-                except IndexError:  # another thread was faster
-                    break
+    def _free_retired(self) -> None:
+        while self._retired:
+            with contextlib.suppress(IndexError):  # another thread was faster
+                _store_delete(self._retired.pop())
 
-    def _new(self) -> Frame:
-        """A new Store; PoolIsFull when evaluations are running in all that there are."""
-        try:
-            return self._open()
-        except PoolIsFull:
-            self._machine.free_slots()
-            return self._open()
-
-    def _open(self) -> Frame:
-        """A new Store with both instances."""
+    def _open(self) -> tuple[int, _Frame]:
+        """A fresh Store with both instances, and the frame that describes it."""
         idle = self._machine.frames.idle
-        frame = idle.pop() if idle else Frame()
+        frame = idle.pop() if idle else _Frame()
         frame.session, frame.error, frame.trap.value = None, None, None
-        frame.store = store = int(capi.store_new(self._machine.at_engine, None, None))
-        frame.context = context = capi.store_context(store)
-        frame.is_sealed = False
+        store = _store_new(self._machine.at_engine, None, None)
+        frame.context = context = _store_context(store)
         try:
             if self._is_limited:
-                capi.store_limiter(store, self.limits.memory_bytes, -1, -1, -1, -1)
+                _store_limiter(store, self.limits.memory_bytes, -1, -1, -1, -1)
             self._machine.ticker.cover(self._ticks)
-            capi.set_deadline(context, self._ticks)
-            error = capi.instantiate_pre(self._at_pre, context, frame.at_policy, frame.at_trap)
+            _set_deadline(context, self._ticks)
+            error = _instantiate_pre(self._at_pre, context, frame.at_policy, frame.at_trap)
             if error or frame.trap.value:
                 raise translate(error, frame.trap.value, frame.error)
             at = frame.at_externs
-            for name in SHARED:
-                capi.export_get(context, frame.at_policy, name, len(name), at)
-                at += capi.EXTERN
-            error = capi.instance_new(
-                context, self._at_core, frame.at_externs, len(SHARED), frame.at_core, frame.at_trap
+            for name in _SHARED:
+                _export_get(context, frame.at_policy, name, len(name), at)
+                at += _EXTERN
+            error = _instance_new(
+                context, self._at_core, frame.at_externs, len(_SHARED), frame.at_core, frame.at_trap
             )
             if error or frame.trap.value:
                 raise translate(error, frame.trap.value, frame.error)
-            if not capi.export_get(context, frame.at_policy, b"opa_eval", 8, frame.at_extern):
-                raise EvaluationError("eval_internal_error", "the module does not export opa_eval")
-            frame.base = base = capi.memory_data(context, frame.at_memory)
-            frame.room = int(capi.memory_size(context, frame.at_memory))
-            if self._constants[1] and renewal.is_possible():
-                if self._baseline is None:
-                    self._baseline = renewal.Baseline(base, self._constants)
-                frame.is_sealed = self._baseline.seal(base)
         except BaseException:
-            self._discard(frame)
+            _store_delete(store)
+            idle.append(frame)
             raise
-        return frame
+        return int(store), frame
 
-    def _take(self, session: Session | None) -> Frame:
-        """A Store that is as new, now the running one of this thread."""
+    def _take(self, session: Session | None) -> tuple[int, _Frame]:
+        """A fresh Store with both instances, never used before, now the running one of this thread."""
         machine = self._machine
-        if not self._spare and self._used:
-            self._tidy_used()
-        try:
-            frame = self._spare.pop()
-        except IndexError:
-            frame = self._new()
+        made = None
+        if self._spare:
+            with contextlib.suppress(IndexError):  # another thread was faster
+                made = self._spare.pop()
+        if made is None:
+            store, frame = self._open()
         else:
+            store, frame = made
             machine.ticker.cover(self._ticks)
-            capi.set_deadline(frame.context, self._ticks)
-        frame.session, frame.is_sound = session, False
+            _set_deadline(frame.context, self._ticks)
+        frame.session, frame.floor = session, self._room
         machine.frames.running.append(frame)
-        return frame
+        return store, frame
 
-    def _give_back(self, frame: Frame) -> None:
-        """The evaluation is over: nothing of it stays."""
-        self._machine.frames.running.pop()
-        frame.session = frame.error = None
+    def _give_back(self, store: int, frame: _Frame) -> None:
+        """The Store is gone, with all that was in it."""
+        frames = self._machine.frames
+        frames.running.pop()
         if self._early:
-            self._tidy_used()
-            self._used.append(frame)
+            self._free_retired()
+            self._retired.append(store)
         else:
-            self._tidy(frame)
-
-    def _tidy_used(self) -> None:
-        while self._used:
-            try:
-                frame = self._used.pop()
-            except IndexError:  # another thread was faster
-                return
-            self._tidy(frame)
-
-    def _tidy(self, frame: Frame) -> None:
-        """Renew a used Store and keep it, or give it back. One whose evaluation failed serves no other."""
-        if frame.is_sound and frame.is_sealed and len(self._spare) < _KEPT:
-            assert self._baseline is not None
-            frame.room = int(capi.memory_size(frame.context, frame.at_memory))
-            self._baseline.restore(frame.base, frame.room)
-            self._keep(frame)
-        else:
-            self._discard(frame)
-
-    def _keep(self, frame: Frame) -> None:
-        if not self._holds:
-            self._holds = True
-            self._machine.holds(self)
-        self._spare.append(frame)
-
-    def _discard(self, frame: Frame) -> None:
-        if frame.is_sealed:
-            assert self._baseline is not None
-            self._baseline.unseal(capi.memory_data(frame.context, frame.at_memory))
-        capi.store_delete(frame.store)
-        self._machine.frames.idle.append(frame)
+            _store_delete(store)
+        frame.session = frame.error = None
+        frames.idle.append(frame)
 
     def __del__(self) -> None:
-        # Stores are wasmtime's memory, not Python's.
-        if hasattr(self, "_used"):
-            self.let_go()
+        # Stores are wasmtime's memory, not Python's: a program that was prepared holds up to two.
+        for store, _ in getattr(self, "_spare", ()):
+            _store_delete(store)
+        if hasattr(self, "_retired"):
+            self._free_retired()
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 32) if value >= 1 << 31 else value
+
+
+def _address(owner: Any) -> int:
+    address = c.cast(owner.ptr(), c.c_void_p).value
+    assert address is not None
+    return address
 
 
 def _placed(offset: str, source_map: str) -> tuple[str, int]:

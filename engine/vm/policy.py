@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -127,7 +127,7 @@ class Policy:
                 entrypoint, text, options=options, effects=effects, recorder=recorder, replay=replay
             )
         )
-        if not isinstance(found, list) or [one for one in found if not isinstance(one, dict)]:
+        if not isinstance(found, list) or any(not isinstance(one, dict) for one in found):
             raise EvaluationError("eval_internal_error", "the module's answer is no result set")
         return found
 
@@ -226,29 +226,8 @@ def exact_number(text: str) -> float | Decimal:
     return number if Decimal(repr(number)) == exact else exact
 
 
-def _encoder() -> Callable[[object], str]:
-    """Value -> JSON text, as `json.dumps` gives it. A value that holds itself is a RecursionError."""
-    whole = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
-    try:
-        # `encode` makes this for each call, which takes a quarter of its time for a small input.
-        write = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
-            None,
-            whole.default,
-            json.encoder.encode_basestring_ascii,
-            None,
-            whole.key_separator,
-            whole.item_separator,
-            whole.sort_keys,
-            whole.skipkeys,
-            whole.allow_nan,
-        )
-    except (AttributeError, TypeError):  # a Python without it, or with another one
-        return whole.encode
-    return lambda value: "".join(write(value, 0))
-
-
 # Made once: `json.dumps` and `json.loads` with arguments make theirs for each call.
-_encode = _encoder()
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _decode = json.JSONDecoder(parse_float=exact_number).decode
 _decode_long = json.JSONDecoder(parse_float=exact_number, parse_int=whole_number).decode
 
@@ -388,9 +367,7 @@ def _program(
     module = _module(machine, artifact.wasm_owned, cache)
     if artifact.counters[1]:
         return CountingProgram(machine, core, module, limits, artifact)
-    return native.Program(
-        machine, core, module, limits, artifact.source_map, constants=artifact.constants
-    )
+    return native.Program(machine, core, module, limits, artifact.source_map)
 
 
 def _key(machine: native.Machine, wasm: bytes) -> str:

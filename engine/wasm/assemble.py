@@ -49,10 +49,6 @@ def assemble(
         capabilities=tuple(sorted(generated.builtins)),
         core=core.wasm,
         counters=generated.counters,
-        # Counters lie among the constants.
-        constants=(0, 0)
-        if generated.counters[1]
-        else (generated.data_base, generated.data_base + len(generated.data)),
     )
 
 

@@ -45,7 +45,7 @@ from cupcake.engine.wasm.unit import MAX_HOST_ARGS, PLAN_PREFIX, POLICY_PREFIX
 
 # Pages behind the static data that an instance has from the start: most evaluations never grow memory, and untouched
 # pages cost nothing.
-HEADROOM = 1
+HEADROOM = 16
 CORE_EXPORTS = (
     "opa_malloc",
     "opa_heap_ptr_get",
