@@ -451,7 +451,8 @@ class TypeChecker:
             if isinstance(t, ast.String):
                 path = (*path, t.value)
                 continue
-            if isinstance(t, ast.Var) and path in self.names_only and path not in self.groups:
+            by_name = path in self.names_only and path not in self.groups
+            if isinstance(t, ast.Var) and by_name and not self.is_replaced(path):
                 if not may_equal(self.term(t, env), ty.STRING):
                     self.undefined(term)
                 self.bind(t, ty.STRING, env)
@@ -462,9 +463,13 @@ class TypeChecker:
         found = None if self.replaced is None else self.replaced.get(path)
         return self.group_type(path) if found is None else found
 
+    def is_replaced(self, path: Path) -> bool:
+        """Whether a `with` around replaces something below a name."""
+        return any(gone[: len(path)] == path for gone in self.replaced or ())
+
     def extent(self, path: Path) -> ty.Type:
         """The type of a package, or of what rules make together: an object of theirs and of base documents."""
-        if any(gone[: len(path)] == path for gone in self.replaced or ()):
+        if self.is_replaced(path):
             return ty.ANY
         if path in self.groups:
             return self.beside(path)
