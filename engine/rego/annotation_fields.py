@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 FIELDS: Final = {
     "scope": "string",
@@ -22,14 +21,18 @@ FIELDS: Final = {
     "labels": "mapping",
 }
 _REF: Final = re.compile(r"""[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\["[^"\\]*"\]|\[[0-9]+\])*""", re.ASCII)
+# As above, also with variables as operands.
+_PATH: Final = re.compile(
+    r"""[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\["[^"\\]*"\]|\[\w+\])*""", re.ASCII
+)
+_DOCUMENTS: Final = ("input", "data")
 _PART: Final = re.compile(r"""\.?[A-Za-z_]\w*|\["[^"\\]*"\]|\[[0-9]+\]""", re.ASCII)
-_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
-def ref_parts(text: str) -> list[object]:
-    """The operands of a ref that `_REF` matches: `input.x["y z"]` gives input, x, `y z`."""
+def ref_parts(text: str) -> list[str]:
+    """The operands of a ref that `_REF` matches: `input.x["y z"][0]` gives input, x, `y z`, `0`."""
     return [
-        json.loads(part[1:-1]) if part.startswith("[") else part.lstrip(".")
+        str(json.loads(part[1:-1])) if part.startswith("[") else part.lstrip(".")
         for part in _PART.findall(text)
     ]
 
@@ -73,7 +76,7 @@ def faults(values: Mapping[str, object]) -> Iterator[str]:
         assert isinstance(schema, dict)
         for path, what in schema.items():
             alone = not {".", "["} & set(str(path))  # a name that is no document
-            if not _REF.fullmatch(str(path)) or (alone and path not in ("input", "data")):
+            if not _REF.fullmatch(str(path)) or (alone and path not in _DOCUMENTS):
                 yield f"invalid document reference: {path}"
             elif isinstance(what, str):
                 if not _REF.fullmatch(what) or what.split(".")[0].split("[")[0] != "schema":
@@ -83,11 +86,16 @@ def faults(values: Mapping[str, object]) -> Iterator[str]:
     compiled = values.get("compile")
     if isinstance(compiled, dict):
         for unknown in _items(compiled, "unknowns"):
-            if isinstance(unknown, str) and not _REF.fullmatch(unknown):
+            if isinstance(unknown, str) and not _is_path(unknown):
                 yield f'invalid unknowns element "{unknown}"'
         mask = compiled.get("mask_rule")
-        if isinstance(mask, str) and not _REF.fullmatch(mask):
+        if isinstance(mask, str) and not _PATH.fullmatch(mask):
             yield f'invalid mask_rule annotation "{mask}"'
+
+
+def _is_path(text: str) -> bool:
+    """Whether it is a reference: a name alone is a variable, unless it is one of the two documents."""
+    return bool(_PATH.fullmatch(text)) and (bool({".", "["} & set(text)) or text in _DOCUMENTS)
 
 
 def _items(values: Mapping[str, object], name: str) -> list[object]:
@@ -99,8 +107,8 @@ def _author_fault(author: object) -> str:
     if isinstance(author, str):
         return "" if author.strip() else "author is an empty string"
     if isinstance(author, dict):
-        given = author.get("name") or author.get("email")
-        return "" if given else "'name' and/or 'email' values required in object"
+        given = author.get("name"), author.get("email")
+        return "" if any(isinstance(text, str) and text for text in given) else "'name' and/or 'email' values required in object"
     return "invalid value type, must be string or map"
 
 
@@ -115,10 +123,11 @@ def _resource_fault(resource: object) -> str:
         return "invalid value type, must be string or map"
     if not address:
         return "ref URL may not be empty string"
-    if _PERCENT.search(address):
-        return "invalid URL escape"
+    # Only where there is a resource to read: most of the time of a compile would go into the import.
+    from cupcake.engine.builtins.host.uris import UrlError, parse_url
+
     try:
-        urlsplit(address)
-    except ValueError as error:
-        return str(error)
+        parse_url(address)
+    except UrlError as error:
+        return f"parse {json.dumps(address)}: {error}"
     return ""

@@ -11,6 +11,9 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from math import isfinite
 from typing import Any, Final
 
 from cupcake.engine.errors import Diagnostic
@@ -19,6 +22,12 @@ from cupcake.engine.rego.annotation_fields import faults, misfit
 from cupcake.engine.rego.lexer import Tokens
 
 _SCOPES: Final = ("rule", "document", "package", "subpackages")
+# Where a truth value is wanted, the words of YAML 1.1 are ones.
+_TRUE: Final = frozenset({"y", "Y", "yes", "Yes", "YES", "on", "On", "ON"})
+_TRUTHS: Final = _TRUE | {"n", "N", "no", "No", "NO", "off", "Off", "OFF"}
+_DATE: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?"
+)
 _MAX_NODES: Final = 10_000
 _MAX_DEPTH: Final = 50
 _MAX_BLOCK: Final = 64 * 1024  # characters
@@ -116,6 +125,8 @@ def _scope(values: dict[str, object], target: Attachment | None) -> str:
             return "package"
         if what == "import":
             raise _BadBlock("annotations cannot be applied to an import")
+        if target is None:
+            raise _BadBlock(f"invalid annotation scope '', use one of {', '.join(_SCOPES)}")
         return "document" if values.get("entrypoint") is True else "rule"
     if not isinstance(scope, str) or scope not in _SCOPES:
         raise _BadBlock(f"invalid annotation scope '{scope}', use one of {', '.join(_SCOPES)}")
@@ -123,6 +134,10 @@ def _scope(values: dict[str, object], target: Attachment | None) -> str:
     if what != wanted:
         have = f" (have {what})" if what else ""
         raise _BadBlock(f"annotation scope '{scope}' must be applied to {wanted}{have}")
+    if values.get("entrypoint") is True and scope not in ("document", "package"):
+        raise _BadBlock(
+            f"annotation entrypoint applied to non-document or package scope '{scope}'"
+        )
     return scope
 
 
@@ -141,11 +156,21 @@ def _read_block(lines: list[str]) -> dict[str, object]:
     marks = sum(text.count(mark) for mark in "[{-?:")
     base: Any = yaml.SafeLoader if marks > 1000 else getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-    # Dates stay the strings that they are in JSON.
-    resolvers = {
-        first: [rule for rule in rules if rule[0] != "tag:yaml.org,2002:timestamp"]
-        for first, rules in base.yaml_implicit_resolvers.items()
-    }
+    from cupcake.engine.builtins.host.yamls import PLAIN_RESOLVERS, PLAIN_TAG, scalar
+
+    def plain(self: Any, node: Any) -> object:
+        """Numbers are what JSON makes of them, dates are moments."""
+        if _DATE.fullmatch(node.value):
+            return _moment(node.value)
+        found = scalar(node.value)
+        if isinstance(found, Decimal):
+            number = float(found)
+            if not isfinite(number):
+                return node.value
+            return int(number) if number.is_integer() and abs(number) < 2**63 else number
+        if isinstance(found, float):
+            raise _BadBlock("unsupported value: a number without end")
+        return found
 
     def mapping(self: Any, node: Any, deep: bool = False) -> Any:
         """A key that stands twice is a mistake."""
@@ -158,11 +183,21 @@ def _read_block(lines: list[str]) -> dict[str, object]:
                 seen.add(key.value)
         return base.construct_mapping(self, node, deep)
 
-    loader = type(
-        "Loader", (base,), {"yaml_implicit_resolvers": resolvers, "construct_mapping": mapping}
+    loader: Any = type(
+        "Loader",
+        (base,),
+        {"yaml_implicit_resolvers": PLAIN_RESOLVERS, "construct_mapping": mapping},
     )
+    loader.add_constructor(PLAIN_TAG, plain)
+    loader.add_multi_constructor("!", lambda self, suffix, node: node.value)
+    reader = loader(text)
+    texts: dict[str, object] = {}
     try:
-        loaded = yaml.load(text, Loader=loader)  # a safe loader
+        # What stands behind the first document is no part of the block.
+        root = reader.get_node() if reader.check_node() else None
+        loaded = reader.construct_document(root) if root is not None else None
+        if isinstance(root, yaml.MappingNode):
+            texts = {key.value: _text(value) for key, value in root.value}
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = error.problem or error.context or "invalid"
@@ -170,6 +205,8 @@ def _read_block(lines: list[str]) -> dict[str, object]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _BadBlock(f"yaml: {reason}", 0) from None
+    finally:
+        reader.dispose()
     if not isinstance(loaded, dict):
         raise _BadBlock("METADATA block must be a YAML mapping", 0)
     loaded = {_key(key): value for key, value in loaded.items()}
@@ -177,19 +214,41 @@ def _read_block(lines: list[str]) -> dict[str, object]:
     if isinstance(custom, dict):
         loaded["custom"] = {_key(key): value for key, value in custom.items()}
     budget = [_MAX_NODES]
-    plain = _plain(loaded, budget, 0)
-    assert isinstance(plain, dict)
-    wrong = misfit(plain)
+    values = _plain(loaded, budget, 0)
+    assert isinstance(values, dict)
+    if isinstance(values.get("entrypoint"), str) and texts["entrypoint"] in _TRUTHS:
+        values["entrypoint"] = texts["entrypoint"] in _TRUE
+    wrong = misfit(values)
     if wrong is not None:
         name, message = wrong
         row = next((i for i, line in enumerate(lines) if line.lstrip().startswith(name)), 0)
         raise _BadBlock(f"yaml: {message}", row)
-    for fault in faults(plain):
+    for fault in faults(values):
         raise _BadBlock(fault)
-    for name in ("title", "description"):
-        if name in plain and plain[name] is not None:
-            plain[name] = _key(plain[name])
-    return plain
+    for name in ("title", "description", "organizations"):
+        if values.get(name) is not None:
+            values[name] = texts[name]
+    return values
+
+
+def _text(node: Any) -> object:
+    """A scalar as it is written, of a list those that are not null: fields of text take numbers and dates as such."""
+    if node.id == "sequence":
+        return [n.value for n in node.value if n.value not in ("~", "null")]
+    return node.value
+
+
+def _moment(text: str) -> str:
+    """A date, or a date with a time, as JSON has it; what is no day of the calendar stays as it is."""
+    try:
+        found = datetime.fromisoformat(text.replace("t", "T").replace(" ", "T", 1))
+    except ValueError:
+        return text
+    shown = (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
+    if "." in shown:
+        seconds, _, zone = shown.partition(".")
+        shown = f"{seconds}.{zone[:6].rstrip('0')}{zone[6:]}"
+    return shown.replace("+00:00", "Z")
 
 
 def _depth(text: str) -> int:
@@ -220,6 +279,8 @@ def _plain(value: object, budget: list[int], depth: int) -> object:
         return result
     if isinstance(value, list):
         return [_plain(item, budget, depth + 1) for item in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
     if value is None or isinstance(value, str | bool | int | float):
         return value
     raise _BadBlock(f"unexpected {type(value).__name__} in a METADATA block", 0)

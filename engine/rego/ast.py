@@ -131,10 +131,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class TemplateString:
-    """`$"a {expr} b"`: String parts and terms in source order; a term that has `with` is an Expr."""
+    """`$"a {expr} b"`: String parts and terms in source order; a term that has `with` is an Expr.
+    `raw`: written in backquotes."""
 
     parts: tuple[Term | Expr, ...]
     loc: Location = field(default_factory=_loc, compare=False)
+    raw: bool = field(default=False, compare=False)
 
 
 Scalar: TypeAlias = Null | Boolean | Number | String

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, assert_never
 
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.lexer import tokenize
+from cupcake.engine.rego.rule_parser import is_ground
 
 Json: TypeAlias = dict[str, Any]
 
@@ -40,34 +41,61 @@ def _import(one: ast.Import) -> Json:
 
 
 def _rule(rule: ast.Rule) -> Json:
-    shown: Json = {"head": _head(rule.head), "body": _body(rule.body)}
+    head = _head(rule)
+    shown: Json = {"head": head, "body": _body(rule.body)}
     if rule.default:
         shown["default"] = True
     if rule.else_ is not None:
-        shown["else"] = _rule(rule.else_)
+        shown["else"] = _else(rule.else_, head)
     return shown
 
 
-def _head(head: ast.Head) -> Json:
+def _else(rule: ast.Rule, first: Json) -> Json:
+    """An `else` branch; its head repeats the `first` one, without a value of its own also whether that was assigned."""
+    head = {k: v for k, v in first.items() if k in ("ref", "name")}
+    if rule.head.args is not None:
+        head["args"] = [term_to_json(t) for t in rule.head.args]
+    head["value"] = _value(rule.head)
+    if rule.head.assign or (rule.head.value is None and first.get("assign")):
+        head["assign"] = True
+    shown: Json = {"head": head, "body": _body(rule.body)}
+    if rule.else_ is not None:
+        shown["else"] = _else(rule.else_, first)
+    return shown
+
+
+def _head(rule: ast.Rule) -> Json:
+    head = rule.head
     terms = head.ref.terms
     first = terms[0]
     shown: Json = {"ref": term_to_json(head.ref)["value"]}
-    keyed = len(terms) == 2 and head.key is None and head.value is not None and head.args is None
-    if isinstance(first, ast.Var) and (len(terms) == 1 or keyed):
+    if isinstance(first, ast.Var) and (len(terms) == 1 or _is_named(rule)):
         shown["name"] = first.name
     if head.args is not None:
         shown["args"] = [term_to_json(t) for t in head.args]
     if head.key is not None:
         shown["key"] = term_to_json(head.key)
-    elif len(terms) == 2 and head.args is None:
-        shown["key"] = term_to_json(terms[1])
-    if head.value is not None:
-        shown["value"] = term_to_json(head.value)
-    elif head.key is None:
-        shown["value"] = {"type": "boolean", "value": True}
+    elif len(terms) == 2 and head.args is None and not rule.default:
+        computed = isinstance(terms[1], ast.Ref | ast.TemplateString) or not is_ground(terms[1])
+        if not rule.body or computed:
+            shown["key"] = term_to_json(terms[1])
+    if head.value is not None or head.key is None:
+        shown["value"] = _value(head)
     if head.assign:
         shown["assign"] = True
     return shown
+
+
+def _is_named(rule: ast.Rule) -> bool:
+    """Whether a head of two steps has a name beside its reference: what OPA's parser leaves of older forms of rules."""
+    head = rule.head
+    if len(head.ref.terms) != 2 or head.key is not None or rule.default:
+        return False
+    return bool(rule.body) if head.args is not None else head.value is not None
+
+
+def _value(head: ast.Head) -> Json:
+    return {"type": "boolean", "value": True} if head.value is None else term_to_json(head.value)
 
 
 def _body(body: ast.Body) -> list[Json]:
@@ -123,7 +151,11 @@ def _kind(kind: ast.ExprKind) -> Any:
                 "body": _body(body),
             }
         case ast.Not(operand):
-            return {"body": _body(operand.body), "explicit_body": operand.explicit}
+            return {
+                "type": "not",
+                "body": _body(operand.body),
+                "explicit_body": operand.explicit,
+            }
         case ast.Logical(_, lhs, rhs):
             return {
                 "lhs": _body(lhs.body),
@@ -178,12 +210,13 @@ def _term(term: ast.Term) -> tuple[str, Any]:
         case ast.SetComprehension(inner, body):
             return "setcomprehension", {"term": term_to_json(inner), "body": _body(body)}
         case ast.ObjectComprehension(key, inner, body):
-            parts: Json = {"key": term_to_json(key), "value": term_to_json(inner)}
-            return "objectcomprehension", {**parts, "body": _body(body)}
+            pair: Json = {"key": term_to_json(key), "value": term_to_json(inner)}
+            return "objectcomprehension", {**pair, "body": _body(body)}
         case ast.Call(operator, args):
             return "call", [term_to_json(operator), *map(term_to_json, args)]
         case ast.TemplateString(shown):
-            return "templatestring", {"parts": [_part(part) for part in shown]}
+            parts = [_part(part) for part in shown] or None
+            return "templatestring", {"parts": parts, "multi_line": term.raw}
     assert_never(term)
 
 

@@ -183,7 +183,7 @@ class _FrontEnd:
         self.modules = modules
         self._metadata: MetadataIndex | None = None
 
-    def metadata(self, name: str, module: ast.Module, rule: ast.Rule) -> ast.Term:
+    def metadata(self, name: str, rule: ast.Rule, module: ast.Module) -> ast.Term:
         if self._metadata is None:
             self._metadata = MetadataIndex(self.modules)
         return self._metadata.constant(name, module, rule)
@@ -217,7 +217,7 @@ class _FrontEnd:
             errors = problems.serious
             rewriter = Rewriter(names, self.signatures, problems, v1=v1, strict=self.strict)
             rewriter.prints = self.prints
-            rewriter.metadata = partial(self.metadata, module=module, rule=rule)
+            rewriter.metadata = partial(self.metadata, module=module)
             new = rule
             try:
                 new = rewriter.rule(rule)

@@ -15,6 +15,7 @@ REDECLARED = {
     "assigned": "var {} assigned above",
     "declared": "var {} declared above",
     "arg": "arg {} redeclared",
+    "looked up": "var {} assigned before",
 }
 
 
@@ -66,8 +67,6 @@ class Locals:
         found = scope.names.get(name)
         if found is None and scope.parent is not None:
             found = scope.parent.lookup(name)
-            if found is not None and name not in scope.how and self._implicit(scope, name):
-                scope.how[name] = "seen"
         if found is not None:
             self.read.add(found.name)
             return ast.Var(found.name, term.loc)
@@ -89,14 +88,6 @@ class Locals:
             return None
         self.names.used.add(name)
         return absolute
-
-    def _implicit(self, scope: Scope, name: str) -> bool:
-        level = scope.parent
-        while level is not None:
-            if name in level.names:
-                return level.how.get(name) == "seen"
-            level = level.parent
-        return False
 
     def _implicit_local(self, term: ast.Var, scope: Scope) -> ast.Var:
         """A name that nothing declares belongs to the outermost level that uses it outside closures."""

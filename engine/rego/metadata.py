@@ -104,7 +104,7 @@ def shown_annotations(annotations: ast.Annotations) -> dict[str, object]:
         elif key == "schemas" and isinstance(value, list):
             shown[key] = [_schema(*pair) for s in value for pair in s.items()]
         elif key == "related_resources" and isinstance(value, list):
-            shown[key] = [r if isinstance(r, dict) else {"ref": r} for r in value]
+            shown[key] = [_resource(r) for r in value]
         else:
             shown[key] = value
     return shown
@@ -120,13 +120,24 @@ def _schema(path: str, what: object) -> dict[str, object]:
 
 
 def _author(author: object) -> object:
-    if not isinstance(author, str):
-        return author
-    name, _, rest = author.rstrip().rpartition(" ")
-    if rest.startswith("<") and rest.endswith(">"):
-        mail = rest[1:-1]
-        return {"name": name.strip(), "email": mail} if name.strip() else {"email": mail}
-    return {"name": author}
+    if isinstance(author, dict):
+        return _written(author, "name", "email")
+    words = str(author).split()
+    if words and words[-1].startswith("<") and words[-1].endswith(">"):
+        name, mail = " ".join(words[:-1]), words[-1][1:-1]
+        return _author({"name": name, "email": mail})
+    return {"name": " ".join(words)}
+
+
+def _resource(resource: object) -> object:
+    if isinstance(resource, dict):
+        return _written({**resource, "ref": str(resource["ref"]).strip()}, "ref", "description")
+    return {"ref": resource}
+
+
+def _written(values: dict[str, object], *names: str) -> dict[str, object]:
+    """The fields of these names that hold text."""
+    return {name: values[name] for name in names if isinstance(values.get(name), str) and values[name]}
 
 
 def undefined_term(loc: ast.Location) -> ast.Term:

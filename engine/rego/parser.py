@@ -45,10 +45,17 @@ _IMPORT_ROOTS: Final = ("data", "future", "input", "rego")
 
 
 def parse_module(
-    text: str, file: str, *, rego_version: RegoVersion = "v1", max_source: int = MAX_SOURCE
+    text: str,
+    file: str,
+    *,
+    rego_version: RegoVersion = "v1",
+    max_source: int = MAX_SOURCE,
+    annotations: bool = True,
 ) -> ast.Module:
-    """The module that `text` spells. Raises CompileErrors with all parse errors, in source order."""
+    """The module that `text` spells; without `annotations`, METADATA blocks are comments as all others.
+    Raises CompileErrors with all parse errors, in source order."""
     parser = _parser(text, file, rego_version, max_source)
+    parser.reads_annotations = annotations
     try:
         return parser.module()
     except RecursionError:
@@ -93,6 +100,7 @@ class _Parser(RuleParser):
         self._version: RegoVersion = rego_version
         if rego_version == "v2":
             self._keywords(_KEYWORDS_V2)
+        self.reads_annotations = True
         self._errors: list[Diagnostic] = []
         self._package: ast.Ref | None = None
         self._imports: list[ast.Import] = []
@@ -195,7 +203,7 @@ class _Parser(RuleParser):
         self._trials = 0
 
     def _annotations(self) -> tuple[dict[int, list[ast.Annotations]], list[ast.Annotations]]:
-        if not self.tokens.comments:
+        if not self.tokens.comments or not self.reads_annotations:
             return {}, []
         attached = read_annotations(self.tokens, self.file, self._attachments, _MAX_ERRORS)
         self._errors += attached.errors

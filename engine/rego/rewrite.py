@@ -113,6 +113,8 @@ class Rewriter(TermRewriter):
                 found = scope.lookup(name)
                 if found is not None:
                     self.read.add(found.name)
+                elif name in scope.declared:
+                    scope.how.setdefault(name, "seen")
                 elif self.visible(name, scope) is None and name not in ROOTS:
                     written = "_" if name.startswith("$") else name
                     self.problems.add(COMPILE_ERROR, f"var {written} is undeclared", arg.loc)
@@ -210,11 +212,16 @@ class Rewriter(TermRewriter):
 
     def some_in(self, kind: ast.SomeIn, expr: ast.Expr, scope: Scope) -> ast.ExprKind:
         domain = self.term(kind.domain, scope)
+        names: dict[str, ast.Var] = {}
         for pattern in (kind.key, kind.value):
             if pattern is not None:
                 for v in pattern_names(pattern):
-                    if not v.name.startswith("$"):
-                        self.declare(v, scope, "declared", expr.loc)
+                    names.setdefault(v.name, v)
+        for v in names.values():
+            if not v.name.startswith("$") and v.name not in ROOTS:
+                if scope.how.get(v.name) == "seen":
+                    scope.how[v.name] = "looked up"
+                self.declare(v, scope, "declared", expr.loc)
         key = self.generated(kind.domain.loc) if kind.key is None else self.term(kind.key, scope)
         value = self.term(kind.value, scope)
         if isinstance(domain, ast.Ref):
@@ -367,8 +374,9 @@ class Rewriter(TermRewriter):
     def undeclared_unused(self) -> None:
         """Names of `some` that occur nowhere."""
         for v in self.undeclared:
-            if v.name not in self.occurred and not v.name.startswith("$"):
-                self.problems.add(COMPILE_ERROR, f"declared var {v.name} unused", v.loc)
+            if v.name not in self.occurred:
+                name = "_" if v.name.startswith("$") else v.name
+                self.problems.add(COMPILE_ERROR, f"declared var {name} unused", v.loc)
 
     def unused(self, rule: ast.Rule, args_scope: Scope) -> None:
         """Strict mode: arguments and assigned variables must be used."""
@@ -427,6 +435,7 @@ class Rewriter(TermRewriter):
         computed: list[tuple[ast.Var, ast.Term]],
         else_: ast.Rule | None,
     ) -> ast.Rule:
+        self.current = rule
         head = rule.head
         outside: set[str] = set()
         outside_body(rule.body, outside)

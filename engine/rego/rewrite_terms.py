@@ -60,7 +60,9 @@ class TermRewriter(Locals):
         self.hidden: set[str] = set()
         self.uses_metadata = False
         self.prints = False
-        self.metadata: Callable[[str], ast.Term] | None = None
+        self.metadata: Callable[[str, ast.Rule], ast.Term] | None = None
+        # The rule, or the `else` of one, that is rewritten: annotations are of the rule alone.
+        self.current: ast.Rule | None = None
 
     def expr(self, expr: ast.Expr, scope: Scope, out: list[ast.Expr]) -> None:
         """Append the checked form of one statement to `out` (nothing for declarations)."""
@@ -254,10 +256,10 @@ class TermRewriter(Locals):
         name = dotted(call.operator)
         if name not in METADATA_CALLS:
             return None
-        if self.metadata is None:
+        if self.metadata is None or self.current is None:
             return undefined_term(call.loc)
         self.uses_metadata = True
-        return self.metadata(name)
+        return self.metadata(name, self.current)
 
     def nested_call(self, term: ast.Call, scope: Scope) -> ast.Term:
         constant = self.constant(term)

@@ -49,7 +49,7 @@ class RuleParser(LogicalParser):
             if self.kinds[self.pos] != "eof" and self.gaps[self.pos] != NEWLINE:
                 raise self.unexpected("expected the value of the default rule")
             # OPA takes a default without a value for `true`.
-            head = ast.Head(ref, args, None, ast.Boolean(True, self.loc(start)), True, ref.loc)
+            head = ast.Head(ref, args, None, ast.Boolean(True, self.loc(start)), False, ref.loc)
             self._add(ast.Rule(head, (), None, True, (), self.loc(start)), start)
             return
         assign = self.kinds[self.pos] == ":="
@@ -120,6 +120,9 @@ class RuleParser(LogicalParser):
         head_loc = self.loc(start)
         kind = self.kinds[self.pos]
         has_if = kind == "if" and not self._starts_ref(self.pos)
+        if kind == "if" and value is None and not contains:
+            # `p if[x]`: behind a bare head no other rule begins on the same line.
+            has_if = has_if or (self.gaps[self.pos] != NEWLINE and self.kinds[self.pos + 1] == "[")
         has_body = has_if or kind == "{"
         if spaced and not has_body and not contains:
             raise self.fail("a rule name may not hold spaces", start + 1, "remove the space")
@@ -145,7 +148,7 @@ class RuleParser(LogicalParser):
             body = self.body("}")
         else_: ast.Rule | None = None
         if has_body and self.kinds[self.pos] == "else" and not self._starts_ref(self.pos):
-            if any(not _is_ground(term) for term in ref.terms[1:]):
+            if any(not is_ground(term) for term in ref.terms[1:]):
                 raise self.fail("else keyword cannot be used on rules with variables in head")
             partial = not has_if and args is None and value is not None and len(ref.terms) == 2
             if key is not None or partial:
@@ -331,17 +334,18 @@ class RuleParser(LogicalParser):
         return ast.Rule(own, body, loc=self.loc(start))
 
 
-def _is_ground(term: ast.Term) -> bool:
+def is_ground(term: ast.Term) -> bool:
+    """Whether a step of a rule's name holds no variable."""
     if isinstance(term, ast.Var):
         return False
     if isinstance(term, ast.Ref):
-        return all(_is_ground(operand) for operand in term.terms[1:])
+        return all(is_ground(operand) for operand in term.terms[1:])
     if isinstance(term, ast.Array | ast.Set):
-        return all(_is_ground(item) for item in term.items)
+        return all(is_ground(item) for item in term.items)
     if isinstance(term, ast.Object):
-        return all(_is_ground(key) and _is_ground(value) for key, value in term.pairs)
+        return all(is_ground(key) and is_ground(value) for key, value in term.pairs)
     if isinstance(term, ast.Call):
-        return all(_is_ground(arg) for arg in term.args)
+        return all(is_ground(arg) for arg in term.args)
     return True
 
 

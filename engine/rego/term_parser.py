@@ -546,13 +546,14 @@ class TermParser(TokenReader):
     def _template(self) -> ast.TemplateString:
         start = self.pos
         self.pos += 1
+        raw = self.texts[start].endswith("`")
         parts: list[ast.Term | ast.Expr] = []
         while True:
             at = self.pos
             kind = self.kinds[at]
             self.pos += 1
             if kind == "end":
-                return ast.TemplateString(tuple(parts), self.loc(start))
+                return ast.TemplateString(tuple(parts), self.loc(start), raw)
             if kind == "chunk":
                 parts.append(ast.String(self.texts[at], self.loc(at)))
                 continue

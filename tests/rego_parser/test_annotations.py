@@ -54,7 +54,7 @@ def test_a_block_before_the_package_belongs_to_the_module() -> None:
     assert note.values["custom"] == {
         "routing": {"required_events": ["PreToolUse"]},
         "severity": "HIGH",
-        "since": "2024-01-31",
+        "since": "2024-01-31T00:00:00Z",
         "at": "2024-01-31T10:00:00Z",
     }
     assert (note.loc.row, note.loc.col) == (1, 1)

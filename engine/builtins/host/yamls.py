@@ -24,6 +24,12 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.A
 _INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)", re.ASCII)
 _OTHER_VERSION = re.compile(r"^%YAML\s+(?!1\.1\s*$)", re.MULTILINE)
 _TAG = "tag:yaml.org,2002:"
+PLAIN_TAG = "!plain"
+# Every plain scalar is judged by `scalar`; only the merge key has a tag of its own.
+PLAIN_RESOLVERS = {
+    "<": [(f"{_TAG}merge", re.compile("<<"))],
+    None: [(PLAIN_TAG, re.compile(".*", re.DOTALL))],
+}
 
 if TYPE_CHECKING:
     _Base = yaml.SafeLoader
@@ -97,12 +103,8 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> _Pairs:
     )
 
 
-_Loader.yaml_implicit_resolvers = {
-    # Every plain scalar is judged by `scalar`; only the merge key has a tag of its own.
-    "<": [(f"{_TAG}merge", re.compile("<<"))],
-    None: [("!plain", re.compile(".*", re.DOTALL))],
-}
-_Loader.add_constructor("!plain", _scalar)
+_Loader.yaml_implicit_resolvers = PLAIN_RESOLVERS
+_Loader.add_constructor(PLAIN_TAG, _scalar)
 for _kind in ("int", "float", "bool", "null"):
     _Loader.add_constructor(_TAG + _kind, _scalar)
 _Loader.add_constructor(f"{_TAG}map", _mapping)
