@@ -340,7 +340,7 @@ class Rewriter(TermRewriter):
         args_scope = Scope(None, frozenset(), frozenset())
         for arg in rule.head.args or ():
             for v in pattern_names(arg):
-                if v.name in ROOTS and self.v1:
+                if v.name in ROOTS:
                     self.problems.add(
                         COMPILE_ERROR,
                         f"args must not shadow {v.name} (use a different variable name)",

@@ -212,19 +212,25 @@ class TermRewriter(Locals):
         operator = self.operator(term.operator, scope)
         args = tuple([self.term(t, scope) for t in term.args])
         bare = not args and len(term.operator.terms) == 1
-        self.callable(operator, loc or (term.loc if term.loc.row else operator.loc), bare=bare)
+        at = loc or (term.loc if term.loc.row else operator.loc)
+        self.callable(operator, at, bare=bare, nested=loc is None)
         return ast.Call(operator, args, term.loc)
 
-    def callable(self, operator: ast.Ref, loc: ast.Location, *, bare: bool = False) -> None:
+    def callable(
+        self, operator: ast.Ref, loc: ast.Location, *, bare: bool = False, nested: bool = False
+    ) -> None:
         """Report a call of what is no function, is hidden by a local, or is deprecated. A `bare` one, without arguments, may
-        be of a rule without any, written `f() = ...`: whether that goes is a question of its type."""
+        be of a rule without any, written `f() = ...`: whether that goes is a question of its type. `nested`: no statement."""
         name = dotted(operator)
         head, *rest = operator.terms
         if not isinstance(head, ast.Var) or not all(isinstance(t, ast.String) for t in rest):
             self.problems.add(TYPE_ERROR, f"undefined function {render_term(operator)}", loc)
         elif name in self.hidden:
             hint = f"a local variable hides the function; rename the variable {name.split('.')[0]}"
-            self.problems.add(TYPE_ERROR, f"undefined function {name}", loc, hint)
+            if nested:
+                self.problems.add(COMPILE_ERROR, f"called function {name} shadowed", loc, hint)
+            else:
+                self.problems.add(TYPE_ERROR, f"undefined function {name}", loc, hint)
         elif name.startswith("data."):
             if name not in self.signatures.functions and not bare:
                 self.problems.add(TYPE_ERROR, f"undefined function {name}", loc)

@@ -104,14 +104,17 @@ def _objects(a: ty.ObjectOf, b: ty.ObjectOf) -> bool:
         for key, value in x.static:
             match = other.get(key)
             if match is None:
-                if x.dynamic_key is not None and x is not y:
-                    continue
-                if y.dynamic_key is None or not may_equal(ty.STRING, y.dynamic_key):
+                if y.dynamic_key is None:
+                    if x.dynamic_key is not None:
+                        continue
                     return False
-                match = y.dynamic_value or ty.ANY
+                match = y.dynamic_value or ty.ANY  # whatever the type of its keys, for OPA
             if not may_equal(value, match):
                 return False
-    return True
+    if a.dynamic_key is None or b.dynamic_key is None:
+        return True
+    # As with arrays: two empty objects would be equal.
+    return may_equal(a.dynamic_value or ty.ANY, b.dynamic_value or ty.ANY)
 
 
 def select(t: ty.Type, operand: ast.Term, operand_type: ty.Type) -> ty.Type:

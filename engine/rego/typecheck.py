@@ -196,7 +196,11 @@ class TypeChecker:
                 or self.of_scalar(kind, env)
                 or not self.matches(kind, left, right, env)
             ):
-                self.mismatch(left, right, expr.loc)
+                # `f(x, y)` was written, with an operand for the result, if the call is where the statement is.
+                if isinstance(kind.rhs, ast.Call) and kind.rhs.loc == expr.loc:
+                    self.misused(kind.rhs, left, right, env)
+                else:
+                    self.mismatch(left, right, expr.loc)
             if expr.generated and isinstance(right, ty.Scalar) and type(kind.rhs) in ast.SCALARS:
                 right = NOTHING  # the `xs` of `some x in xs`: OPA lets a scalar be, not one beside a pattern
             self.bind(kind.lhs, right, env)
@@ -311,6 +315,17 @@ class TypeChecker:
                 return
             path = (*path, t.value)
 
+    def misused(self, call: ast.Call, given: ty.Type, result: ty.Type, env: Env) -> None:
+        """The operand for the result of a call can never be one."""
+        name = dotted(call.operator)
+        path = self.functions.get(name)
+        function = self.document(path) if path is not None else self.builtins.get(name)
+        args = () if function is None or isinstance(function, (ty.Scalar, ty.Any)) else function.args
+        have = have_text([*(self.term(a, env) for a in call.args), given], nested=False)
+        want = ", ".join(type_text(t) for t in (*args, result))
+        text = f"{name}: invalid argument(s)\n\thave: {have}\n\twant: ({want})"
+        self.problems.add(TYPE_ERROR, text, call.loc)
+
     def mismatch(self, left: ty.Type, right: ty.Type, loc: ast.Location) -> None:
         text = f"match error\n\tleft  : {type_text(left)}\n\tright : {type_text(right)}"
         self.problems.add(TYPE_ERROR, text, loc)
@@ -422,7 +437,8 @@ class TypeChecker:
                 self.operands(term, 1, env)
                 return ty.ANY
             elif self.groups[found].kind == "function":
-                self.undefined(term)
+                text = f"function {ref_text(term, self.names)} used as reference, not called"
+                self.problems.add(TYPE_ERROR, text, term.loc)
                 return ty.ANY
             else:
                 current = self.document(found) if found not in self.above else self.extent(found)
@@ -540,7 +556,7 @@ class TypeChecker:
         builtin = self.builtins.get(name)
         if builtin is None:
             if name.startswith("data."):
-                self.called_rule(call.operator, loc)
+                self.called_rule(call, loc)
             return ty.ANY
         if name in _COMPARISONS and len(have) == 2:
             # As a statement it is a unification; as a value (`x := 1 == "a"`) it is just false.
@@ -556,12 +572,16 @@ class TypeChecker:
         fits = self.operands_fit(call, have, wanted, env, nested=nested, loc=loc)
         return builtin.result if fits else ty.ANY
 
-    def called_rule(self, operator: ast.Ref, loc: ast.Location) -> None:
+    def called_rule(self, call: ast.Call, loc: ast.Location) -> None:
         """A rule may be called without arguments where nothing is known of its type: OPA takes that for a function."""
-        path = tuple(t.value for t in operator.terms[1:] if isinstance(t, ast.String))
-        group = self.groups.get(path)
-        if group is None or group.kind != "complete" or self.document(path) != ty.ANY:
-            self.problems.add(TYPE_ERROR, f"undefined function {dotted(operator)}", loc)
+        path = tuple(t.value for t in call.operator.terms[1:] if isinstance(t, ast.String))
+        group, name, got = self.groups.get(path), dotted(call.operator), len(call.args)
+        if group is not None and got:
+            noun = "argument" if got == 1 else "arguments"
+            text = f"function {name} has arity 0, got {got} {noun}"
+            self.problems.add(TYPE_ERROR, text, loc)
+        elif group is None or group.kind != "complete" or self.document(path) != ty.ANY:
+            self.problems.add(TYPE_ERROR, f"undefined function {name}", loc)
 
     def operands_fit(
         self,
@@ -573,10 +593,12 @@ class TypeChecker:
         nested: bool,
         loc: ast.Location,
     ) -> bool:
-        for arg, kind, wanted in zip(call.args, have, function.args, strict=False):
+        # A relation has its result as the last operand.
+        operands = (*function.args, function.result or ty.ANY)
+        for arg, kind, wanted in zip(call.args, have, operands, strict=False):
             literal = isinstance(arg, (ast.Var, ast.Array, ast.Object, ast.Set))
             if not may_equal(kind, wanted) or (literal and not fits(arg, wanted, env, self.term)):
-                wants = ", ".join(type_text(t) for t in (*function.args, function.result or ty.ANY))
+                wants = ", ".join(type_text(t) for t in operands)
                 name, haves = dotted(call.operator), have_text(have, nested)
                 text = f"{name}: invalid argument(s)\n\thave: {haves}\n\twant: ({wants})"
                 self.problems.add(TYPE_ERROR, text, loc)

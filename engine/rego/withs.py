@@ -56,6 +56,8 @@ def _replacement_problem(builtin: Builtin) -> str:
         return "target must not be a relation"
     if builtin.name.startswith("internal."):
         return f'replacement of internal function "{builtin.name}" invalid'
-    if builtin.name in ("eq", "assign", "print") or builtin.name.startswith("rego.metadata."):
+    if builtin.name == "print":
+        return "target must not be a void function"
+    if builtin.name in ("eq", "assign") or builtin.name.startswith("rego.metadata."):
         return f'replacement of "{builtin.name}" invalid'
     return ""
