@@ -22,9 +22,7 @@ FIELDS: Final = {
 }
 _REF: Final = re.compile(r"""[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\["[^"\\]*"\]|\[[0-9]+\])*""", re.ASCII)
 # As above, also with variables as operands.
-_PATH: Final = re.compile(
-    r"""[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\["[^"\\]*"\]|\[\w+\])*""", re.ASCII
-)
+_PATH: Final = re.compile(r"""[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\["[^"\\]*"\]|\[\w+\])*""", re.ASCII)
 _DOCUMENTS: Final = ("input", "data")
 _PART: Final = re.compile(r"""\.?[A-Za-z_]\w*|\["[^"\\]*"\]|\[[0-9]+\]""", re.ASCII)
 
@@ -108,7 +106,11 @@ def _author_fault(author: object) -> str:
         return "" if author.strip() else "author is an empty string"
     if isinstance(author, dict):
         given = author.get("name"), author.get("email")
-        return "" if any(isinstance(text, str) and text for text in given) else "'name' and/or 'email' values required in object"
+        return (
+            ""
+            if any(isinstance(text, str) and text for text in given)
+            else "'name' and/or 'email' values required in object"
+        )
     return "invalid value type, must be string or map"
 
 

@@ -11,7 +11,6 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
 from math import isfinite
 from typing import Any, Final
@@ -25,9 +24,6 @@ _SCOPES: Final = ("rule", "document", "package", "subpackages")
 # Where a truth value is wanted, the words of YAML 1.1 are ones.
 _TRUE: Final = frozenset({"y", "Y", "yes", "Yes", "YES", "on", "On", "ON"})
 _TRUTHS: Final = _TRUE | {"n", "N", "no", "No", "NO", "off", "Off", "OFF"}
-_DATE: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?"
-)
 _MAX_NODES: Final = 10_000
 _MAX_DEPTH: Final = 50
 _MAX_BLOCK: Final = 64 * 1024  # characters
@@ -135,9 +131,7 @@ def _scope(values: dict[str, object], target: Attachment | None) -> str:
         have = f" (have {what})" if what else ""
         raise _BadBlock(f"annotation scope '{scope}' must be applied to {wanted}{have}")
     if values.get("entrypoint") is True and scope not in ("document", "package"):
-        raise _BadBlock(
-            f"annotation entrypoint applied to non-document or package scope '{scope}'"
-        )
+        raise _BadBlock(f"annotation entrypoint applied to non-document or package scope '{scope}'")
     return scope
 
 
@@ -156,13 +150,11 @@ def _read_block(lines: list[str]) -> dict[str, object]:
     marks = sum(text.count(mark) for mark in "[{-?:")
     base: Any = yaml.SafeLoader if marks > 1000 else getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-    from cupcake.engine.builtins.host.yamls import PLAIN_RESOLVERS, PLAIN_TAG, scalar
+    from cupcake.engine.builtins.host.yamls import PLAIN_RESOLVERS, PLAIN_TAG, moment, scalar
 
     def plain(self: Any, node: Any) -> object:
         """Numbers are what JSON makes of them, dates are moments."""
-        if _DATE.fullmatch(node.value):
-            return _moment(node.value)
-        found = scalar(node.value)
+        found = scalar(moment(node.value))
         if isinstance(found, Decimal):
             number = float(found)
             if not isfinite(number):
@@ -236,19 +228,6 @@ def _text(node: Any) -> object:
     if node.id == "sequence":
         return [n.value for n in node.value if n.value not in ("~", "null")]
     return node.value
-
-
-def _moment(text: str) -> str:
-    """A date, or a date with a time, as JSON has it; what is no day of the calendar stays as it is."""
-    try:
-        found = datetime.fromisoformat(text.replace("t", "T").replace(" ", "T", 1))
-    except ValueError:
-        return text
-    shown = (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
-    if "." in shown:
-        seconds, _, zone = shown.partition(".")
-        shown = f"{seconds}.{zone[:6].rstrip('0')}{zone[6:]}"
-    return shown.replace("+00:00", "Z")
 
 
 def _depth(text: str) -> int:

@@ -137,7 +137,9 @@ def _resource(resource: object) -> object:
 
 def _written(values: dict[str, object], *names: str) -> dict[str, object]:
     """The fields of these names that hold text."""
-    return {name: values[name] for name in names if isinstance(values.get(name), str) and values[name]}
+    return {
+        name: values[name] for name in names if isinstance(values.get(name), str) and values[name]
+    }
 
 
 def undefined_term(loc: ast.Location) -> ast.Term:

@@ -107,7 +107,7 @@ RT_EXPORT rt_v bi_numbers_range_step(rt_v a, rt_v b, rt_v step) {
         if (!rt_num_is_integer(operands[i]))
             return rt_operand_error(name, i + 1, "must be integer number but got floating-point number");
     }
-    if (rt_num_sign(step) <= 0) return rt_builtin_error(name, "step must be a positive integer");
+    if (rt_num_sign(step) <= 0) return rt_builtin_error(name, "numbers.range_step: step must be a positive integer");
     return range(name, a, b, step);
 }
 

@@ -46,6 +46,8 @@ rt_v b_path_segments(const char *name, rt_v path);
 
 /* The text of a value as `sprintf("%v")` and OPA's printer show it: strings quoted, sets {1, 2} and set(). */
 void b_sb_term(rt_sb *sb, rt_v v);
+/* What is wrong with a text that is no JSON. */
+rt_v b_json_fault(rt_v text);
 /* A string quoted as Go's strconv.Quote does it. */
 void b_sb_quoted(rt_sb *sb, const char *bytes, size_t len);
 /* Whether Go would print the code point as it is. */

@@ -91,7 +91,7 @@ RT_EXPORT rt_v bi_json_marshal_with_options(rt_v v, rt_v options) {
 RT_EXPORT rt_v bi_json_unmarshal(rt_v s) {
     B_STRING("json.unmarshal", 1, s);
     rt_v result = rt_json_read(rt_str(s), rt_str_len(s), RT_JSON_PLAIN);
-    return result ? result : rt_builtin_error("json.unmarshal", "invalid JSON text");
+    return result ? result : rt_builtin_error_value("json.unmarshal", b_json_fault(s));
 }
 
 RT_EXPORT rt_v bi_json_is_valid(rt_v s) {
@@ -267,7 +267,6 @@ static rt_v bad_hex(unsigned char byte) {
     rt_sb_byte(&sb, "0123456789ABCDEF"[byte & 15]);
     if (b_is_print(byte)) {
         rt_sb_text(&sb, " '");
-        if (byte == '\'' || byte == '\\') rt_sb_byte(&sb, '\\');
         rt_sb_rune(&sb, byte);
         rt_sb_byte(&sb, '\'');
     }

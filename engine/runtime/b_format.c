@@ -149,7 +149,9 @@ static void print_value(printer *p, b_spec *spec, rt_v v, uint32_t verb) {
         bad_verb(p, spec, v, verb, go_type(kind));
         return;
     }
-    pad(p->out, spec, number, false);
+    /* Digits know of zeros in front; a character is a text. */
+    bool character = kind == B_ARG_INT && (verb == 'c' || verb == 'q');
+    pad(p->out, spec, number, character && spec->zero);
 }
 
 static bool digit(const char *at, const char *end) { return at < end && *at >= '0' && *at <= '9'; }
@@ -177,7 +179,7 @@ static bool argument_number(printer *p, const char **at, const char *end) {
     p->reordered = true;
     const char *close = *at;
     while (close < end && *close != ']') close++;
-    if (close == end) {
+    if (close == end || end - *at < 3) {
         p->good_number = false;
         (*at)++;
         return true;
@@ -227,7 +229,7 @@ static void directive(printer *p, const char **at, const char *end) {
         spec.has_width = read_number(at, end, &spec.width);
         if (after_index && spec.has_width) p->good_number = false; /* "%[3]2d" */
     }
-    if (*at < end && **at == '.') {
+    if (*at + 1 < end && **at == '.') { /* the last character is the verb, even if it is a dot */
         (*at)++;
         if (after_index) p->good_number = false; /* "%[3].2d" */
         after_index = argument_number(p, at, end);
@@ -265,7 +267,7 @@ static void directive(printer *p, const char **at, const char *end) {
         rt_sb_text(p->out, p->good_number ? "(MISSING)" : "(BADINDEX)");
         return;
     }
-    if (verb == 'v') {
+    if (verb == 'v' || verb == 'w') {
         spec.go_syntax = spec.sharp;
         spec.sharp = false;
         spec.plus = false;

@@ -126,7 +126,7 @@ rt_v b_format_integer(rt_v number, b_arg_kind kind, const b_spec *spec, uint32_t
         if (verb == 'X') prefix = "0X";
         bool leading = least > len || rt_str(text)[0] == '0';
         if (verb == 'o' && !leading) prefix = "0";
-        if (verb == 'O' && !leading) prefix = "0o0";
+        if (verb == 'O' && !leading && kind != B_ARG_BIG) prefix = "0o0";
     }
     rt_sb sb;
     rt_sb_init(&sb, len + 32);

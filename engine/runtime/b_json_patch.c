@@ -4,15 +4,20 @@
 
 static const char NAME[] = "json.patch";
 
-/* Says `before`, the value, `between`, the other value; always 0. */
-static rt_v fail(const char *before, rt_v value, const char *between, rt_v other) {
+/* Says `before`, the value (text without quotes if `bare`), `between`, the other value; always 0. */
+static rt_v say(const char *before, rt_v value, bool bare, const char *between, rt_v other) {
     rt_sb sb;
     rt_sb_init(&sb, 64);
     rt_sb_text(&sb, before);
-    if (value) b_sb_term(&sb, value);
+    if (value && bare && rt_tag(value) == RT_STRING) rt_sb_value(&sb, value);
+    else if (value) b_sb_term(&sb, value);
     rt_sb_text(&sb, between);
     if (other) b_sb_term(&sb, other);
     return rt_builtin_error_value(NAME, rt_sb_string(&sb));
+}
+
+static rt_v fail(const char *before, rt_v value, const char *between, rt_v other) {
+    return say(before, value, false, between, other);
 }
 
 static rt_v not_composite(const char *before, rt_v key, const char *between, rt_v value) {
@@ -27,6 +32,12 @@ static rt_v not_composite(const char *before, rt_v key, const char *between, rt_
     rt_sb_text(&sb, types[value->tag <= RT_STRING ? value->tag : 0]);
     rt_sb_byte(&sb, ')');
     return rt_builtin_error_value(NAME, rt_sb_string(&sb));
+}
+
+static bool all_digits(const char *text, size_t len) {
+    for (size_t i = 0; i < len; i++)
+        if (text[i] < '0' || text[i] > '9') return false;
+    return true;
 }
 
 /* The place that a segment names in an array, `length` for "-"; false after an error. */
@@ -46,11 +57,14 @@ static bool place(uint32_t length, rt_v key, int64_t *out) {
         *out = (int64_t)length;
         return true;
     }
-    if (len > 1 && text[0] == '0') {
+    if (len > 1 && text[0] == '+') { /* as Go reads numbers, with any zeros in front */
+        for (text++, len--; len > 1 && text[0] == '0' && text[1] != '-'; len--) text++;
+        if (text[0] == '-' || text[0] == '+') len = 0;
+    } else if (len > 1 && text[0] == '0' && all_digits(text, len)) {
         (void)rt_builtin_error(NAME, "leading zeros are not allowed in JSON paths");
         return false;
     }
-    rt_v number = rt_num_from_text(text, len);
+    rt_v number = len ? rt_num_from_text(text, len) : 0;
     if (number && rt_num_is_whole(number, out)) return true;
     (void)rt_builtin_error(NAME, "invalid string for indexing");
     return false;
@@ -66,7 +80,7 @@ static rt_v child(rt_v parent, rt_v key) {
         return found ? found : fail("path ", key, " does not exist in object term ", parent);
     case RT_SET:
         found = rt_set_get(parent, key);
-        return found ? found : fail("path ", key, " does not exist in set term ", parent);
+        return found ? found : say("path ", key, true, " does not exist in set term ", parent);
     case RT_ARRAY:
         if (!place(rt_array_len(parent), key, &at)) return 0;
         if (at >= 0 && at < (int64_t)rt_array_len(parent)) return rt_array_at(parent, (uint32_t)at);

@@ -50,8 +50,8 @@ RT_EXPORT rt_v bi_object_union(rt_v a, rt_v b) {
 
 RT_EXPORT rt_v bi_object_union_n(rt_v objects) {
     B_ARRAY("object.union_n", 1, objects);
-    for (uint32_t i = rt_array_len(objects); i > 0; i--) {
-        rt_v one = rt_array_at(objects, i - 1);
+    for (RT_EACH(i, n, objects)) {
+        rt_v one = rt_array_at(objects, i);
         if (rt_tag(one) != RT_OBJECT) return b_element_error("object.union_n", 1, objects, one, "object");
     }
     rt_v result = rt_object(0);

@@ -4,6 +4,7 @@
 
 RT_EXPORT rt_v bi_lower(rt_v s);
 
+/* OPA names the builtin twice in its errors. */
 #define NAME "units.parse_bytes"
 /* Digits of an exponent: as many as any amount of bytes needs, and as OPA reads. */
 #define EXPONENT_DIGITS 4
@@ -101,22 +102,22 @@ RT_EXPORT rt_v bi_units_parse_bytes(rt_v x) {
     rt_v text = without_quotes(bi_lower(x));
     const char *at = rt_str(text), *end = at + rt_str_len(text);
     for (const char *c = at; c < end; c++)
-        if (*c == ' ') return rt_builtin_error(NAME, "spaces not allowed in resource strings");
+        if (*c == ' ') return rt_builtin_error(NAME, NAME ": spaces not allowed in resource strings");
     const char *unit = end_of_amount(at, end);
-    if (!unit) return rt_builtin_error(NAME, "exponent too large");
-    if (unit == at) return rt_builtin_error(NAME, "no byte amount provided");
+    if (!unit) return rt_builtin_error(NAME, NAME ": exponent too large");
+    if (unit == at) return rt_builtin_error(NAME, NAME ": no byte amount provided");
     rt_v factor = factor_of(unit, (size_t)(end - unit));
     if (!factor) {
         rt_sb sb;
         rt_sb_init(&sb, 48);
-        rt_sb_text(&sb, "byte unit ");
+        rt_sb_text(&sb, NAME ": byte unit ");
         rt_sb_bytes(&sb, unit, (size_t)(end - unit));
         rt_sb_text(&sb, " not recognized");
         return rt_builtin_error_value(NAME, rt_sb_string(&sb));
     }
     int32_t places;
     rt_v digits = digits_of(at, unit, &places);
-    if (!digits) return rt_builtin_error(NAME, "could not parse byte amount to a number");
+    if (!digits) return rt_builtin_error(NAME, NAME ": could not parse byte amount to a number");
     if (rt_num_sign(digits) == 0) return rt_int(0);
     rt_v value = rt_num_mul(digits, factor);
     if (places == 0) return value;
@@ -255,7 +256,7 @@ static rt_v unknown_unit(const char *unit, const char *end) {
     const char *second = unit;
     rt_sb sb;
     rt_sb_init(&sb, 48);
-    rt_sb_text(&sb, "unit ");
+    rt_sb_text(&sb, NAME ": unit ");
     (void)rt_utf8_next(&second, end);
     rt_sb_bytes(&sb, unit, (size_t)(second - unit));
     rt_sb_value(&sb, bi_lower(rt_string(second, (size_t)(end - second))));
@@ -268,15 +269,15 @@ RT_EXPORT rt_v bi_units_parse(rt_v x) {
     rt_v text = without_quotes(x);
     const char *at = rt_str(text), *end = at + rt_str_len(text);
     for (const char *c = at; c < end; c++)
-        if (*c == ' ') return rt_builtin_error(NAME, "spaces not allowed in resource strings");
+        if (*c == ' ') return rt_builtin_error(NAME, NAME ": spaces not allowed in resource strings");
     const char *unit = end_of_amount(at, end);
-    if (!unit) return rt_builtin_error(NAME, "exponent too large");
-    if (unit == at) return rt_builtin_error(NAME, "no amount provided");
+    if (!unit) return rt_builtin_error(NAME, NAME ": exponent too large");
+    if (unit == at) return rt_builtin_error(NAME, NAME ": no amount provided");
     scale by;
     amount of;
     if (!read_scale(unit, (size_t)(end - unit), &by)) return unknown_unit(unit, end);
-    if (!read_amount(at, unit, &of)) return rt_builtin_error(NAME, "could not parse amount to a number");
+    if (!read_amount(at, unit, &of)) return rt_builtin_error(NAME, NAME ": could not parse amount to a number");
     if (of.count > RT_BIG_DIGITS_MAX || (of.count && of.places > RT_BIG_DIGITS_MAX))
-        return rt_builtin_error(NAME, "amount too long");
+        return rt_builtin_error(NAME, NAME ": amount too long");
     return quantity(&of, &by);
 }

@@ -148,7 +148,7 @@ def _verb(flags: str, width: str, precision: str | None, verb: str, value: Data)
             cut = value if precision is None else value[: int(precision or 0)]
             return _padded(str(cut), flags, width)
         case str() if verb == "q":
-            return _padded(_quoted(value), flags, width)
+            return _padded(quoted(value), flags, width)
         case str() if verb in "xX":
             digits = value.encode("utf-8", "replace").hex()
             return _padded(digits.upper() if verb == "X" else digits, flags, width)
@@ -177,7 +177,8 @@ def _padded(text: str, flags: str, width: str) -> str:
     return text.rjust(size, "0" if "0" in flags else " ")
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """The text as Go's `%q` shows it."""
     named = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}  # fmt: skip
     out = ['"']
     for char in text:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from urllib.parse import quote
 
+from cupcake.engine.builtins.host.go_format import quoted
 from cupcake.engine.builtins.host.operands import failed, string
 from cupcake.engine.builtins.values import Value
 
@@ -133,23 +134,19 @@ def _parse_literal(host: str) -> str:
     except ValueError:
         if re.fullmatch(r"[0-9.]+", name):
             raise UrlError("invalid IP-literal") from None
-        raise UrlError(f"invalid host: ParseAddr({_quoted(name)}): unable to parse IP") from None
+        raise UrlError(f"invalid host: ParseAddr({quoted(name)}): unable to parse IP") from None
     return f"[{name}]{port}"
 
 
 def _check_port(text: str) -> None:
     if not _PORT.fullmatch(text):
-        raise UrlError(f"invalid port {_quoted(text)} after host")
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        raise UrlError(f"invalid port {quoted(text)} after host")
 
 
 def _escapes(text: str) -> None:
     found = re.search(r"%(?![0-9a-fA-F]{2})", text)
     if found:
-        raise UrlError(f"invalid URL escape {_quoted(text[found.start() : found.start() + 3])}")
+        raise UrlError(f"invalid URL escape {quoted(text[found.start() : found.start() + 3])}")
 
 
 def _unescape(text: str) -> str:
@@ -165,11 +162,11 @@ def _unescape_host(text: str) -> str:
         if char == "%":
             _escapes(text[at : at + 3])
             if text[at + 1] in "01234567" and text[at : at + 3] != "%25":
-                raise UrlError(f"invalid URL escape {_quoted(text[at : at + 3])}")
+                raise UrlError(f"invalid URL escape {quoted(text[at : at + 3])}")
             at += 3
             continue
         if char < "\x80" and char not in _HOST:
-            raise UrlError(f"invalid character {_quoted(char)} in host name")
+            raise UrlError(f"invalid character {quoted(char)} in host name")
         at += 1
     return _decoded(text).decode("utf-8", "replace")
 
@@ -190,7 +187,7 @@ def _uri_parse(uri: Value) -> Value:
     try:
         url = parse_url(text)
     except UrlError as error:
-        raise failed(name, f"parse {_quoted(text)}: {error}") from None
+        raise failed(name, f"parse {quoted(text)}: {error}") from None
     members = {
         "scheme": url.scheme,
         "hostname": url.hostname,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
+from math import isnan
 from typing import TYPE_CHECKING
 
 import yaml
@@ -23,7 +25,16 @@ _INT64 = 1 << 63
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
 _INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)", re.ASCII)
 _OTHER_VERSION = re.compile(r"^%YAML\s+(?!1\.1\s*$)", re.MULTILINE)
+_DATE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?"
+)
 _TAG = "tag:yaml.org,2002:"
+_KINDS: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float, Decimal),
+    "bool": (bool,),
+    "null": (type(None),),
+}
 PLAIN_TAG = "!plain"
 # Every plain scalar is judged by `scalar`; only the merge key has a tag of its own.
 PLAIN_RESOLVERS = {
@@ -59,7 +70,7 @@ def scalar(text: str) -> object:
     if text[0] not in "+-.0123456789":
         return text
     if re.fullmatch(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", text):
-        return float("nan")
+        return float(text.replace(".", ""))
     plain = text.replace("_", "")
     if _INTEGER.fullmatch(plain):
         number = _integer(plain)
@@ -83,6 +94,35 @@ def _scalar(loader: _Loader, node: yaml.ScalarNode) -> object:
     return scalar(str(node.value))
 
 
+def _tagged(loader: _Loader, node: yaml.ScalarNode) -> object:
+    """A plain value whose tag says what it must be."""
+    text, kind = str(node.value), node.tag.removeprefix(_TAG)
+    found = scalar(text)
+    if not isinstance(found, _KINDS[kind]) or (kind != "bool" and isinstance(found, bool)):
+        problem = f"cannot decode !!str `{text}` as a !!{kind}"
+        raise yaml.constructor.ConstructorError(None, None, problem, None)
+    return found
+
+
+def _moment(loader: _Loader, node: yaml.ScalarNode) -> object:
+    return moment(str(node.value))
+
+
+def moment(text: str) -> str:
+    """A date, or a date with a time, as JSON has it; what is no day of the calendar stays as it is."""
+    if not _DATE.fullmatch(text):
+        return text
+    try:
+        found = datetime.fromisoformat(text.replace("t", "T").replace(" ", "T", 1))
+    except ValueError:
+        return text
+    shown = (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
+    if "." in shown:
+        seconds, _, zone = shown.partition(".")
+        shown = f"{seconds}.{zone[:6].rstrip('0')}{zone[6:]}"
+    return shown.replace("+00:00", "Z")
+
+
 def _text(loader: _Loader, suffix: str, node: yaml.Node) -> object:
     """A tag that means nothing here: the value without it."""
     if isinstance(node, yaml.ScalarNode):
@@ -91,6 +131,10 @@ def _text(loader: _Loader, suffix: str, node: yaml.Node) -> object:
         return loader.construct_sequence(node, deep=True)
     assert isinstance(node, yaml.MappingNode)
     return _mapping(loader, node)
+
+
+def _sequence(loader: _Loader, node: yaml.SequenceNode) -> object:
+    return loader.construct_sequence(node, deep=True)
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> _Pairs:
@@ -106,19 +150,34 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> _Pairs:
 _Loader.yaml_implicit_resolvers = PLAIN_RESOLVERS
 _Loader.add_constructor(PLAIN_TAG, _scalar)
 for _kind in ("int", "float", "bool", "null"):
-    _Loader.add_constructor(_TAG + _kind, _scalar)
+    _Loader.add_constructor(_TAG + _kind, _tagged)
+for _kind in ("omap", "pairs"):
+    _Loader.add_constructor(_TAG + _kind, _sequence)
 _Loader.add_constructor(f"{_TAG}map", _mapping)
 _Loader.add_constructor(f"{_TAG}set", _mapping)
-_Loader.add_constructor(f"{_TAG}timestamp", lambda loader, node: str(node.value))
+_Loader.add_constructor(f"{_TAG}timestamp", _moment)
 _Loader.add_multi_constructor("!", _text)
 
 
-def _yaml_error(error: yaml.YAMLError) -> str:
+def _yaml_error(error: yaml.YAMLError, text: str) -> str:
+    """In the words of Go's reader, which counts lines as it does."""
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"yaml: {error.reason}"
     problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
-    mark = getattr(error, "context_mark", None) or getattr(error, "problem_mark", None)
+    mark = getattr(error, "problem_mark", None)
+    if "undefined alias" in problem and mark is not None:
+        rest = text.split("\n")[mark.line][mark.column :]
+        name = re.match(r"\*?([\w-]*)", rest)
+        return f"yaml: unknown anchor '{name[1] if name else ''}' referenced"
+    if problem.startswith("expected a mapping or list of mappings for merging"):
+        return "yaml: map merge requires map or sequence of maps as the value"
+    around = getattr(error, "context_mark", None)
+    line = (around.line if around else 0) or (mark.line if mark else 0)
+    if line and isinstance(error, yaml.scanner.ScannerError):
+        line += 1
     problem = re.sub(r"^expected (.*?), but (got|found) .*", r"did not find expected \1", problem)
     problem = problem.replace("are not allowed here", "are not allowed in this context")
-    return f"yaml: line {mark.line + 1}: {problem}" if mark else f"yaml: {problem}"
+    return f"yaml: line {line}: {problem}" if line else f"yaml: {problem}"
 
 
 class _Converter:
@@ -146,7 +205,8 @@ class _Converter:
             case _Pairs(items):
                 return {self.key(key): self.value(item, depth + 1) for key, item in items}
             case float():
-                raise failed(self.name, f"json: unsupported value: {loaded}")
+                shown = "NaN" if isnan(loaded) else "+Inf" if loaded > 0 else "-Inf"
+                raise failed(self.name, f"json: unsupported value: {shown}")
         raise failed(self.name, f"yaml: a {type(loaded).__name__} has no JSON form")
 
     def key(self, key: object) -> str:
@@ -186,7 +246,7 @@ def load_yaml(name: str, text: str) -> Value:
         documents = _check_size(name, text)
         loaded = next(iter(yaml.load_all(text, Loader=_Loader))) if documents else None
     except yaml.YAMLError as error:
-        raise failed(name, _yaml_error(error)) from None
+        raise failed(name, _yaml_error(error, text)) from None
     except (ValueError, RecursionError, TypeError) as error:
         raise failed(name, f"yaml: {error}") from None
     return _Converter(name).value(loaded)
