@@ -320,9 +320,7 @@ class TypeChecker:
         name = dotted(call.operator)
         path = self.functions.get(name)
         function = self.document(path) if path is not None else self.builtins.get(name)
-        args = (
-            () if function is None or isinstance(function, (ty.Scalar, ty.Any)) else function.args
-        )
+        args = function.args if isinstance(function, (ty.FunctionOf, ty.Builtin)) else ()
         have = have_text([*(self.term(a, env) for a in call.args), given], nested=False)
         want = ", ".join(type_text(t) for t in (*args, result))
         text = f"{name}: invalid argument(s)\n\thave: {have}\n\twant: ({want})"
