@@ -87,3 +87,7 @@ class Builtin:
     variadic: bool = False
     requires: str = ""
     zoned: bool = False
+
+
+#: Told the code and message of each error of a builtin, where a compile declares it: nothing but `--show-builtin-errors` does.
+ERROR = Builtin("internal.error", (STRING, STRING), BOOLEAN, home="host", deterministic=False)

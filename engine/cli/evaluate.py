@@ -42,8 +42,6 @@ _REFUSED = {
     "partial": "--partial: there is no partial evaluation; evaluate with the whole input",
     "instrument": "--instrument counts steps of OPA's interpreter, which does not run here; --metrics and --profile give "
     "times",
-    "show_builtin_errors": "--show-builtin-errors: errors of builtins are not collected; --strict-builtin-errors ends "
-    "the evaluation at the first one and names its place",
 }
 
 
@@ -96,6 +94,7 @@ def _how(group: Any) -> None:
         metavar="TIME",
         help="of the evaluation, such as 500ms or 10s (default: none)",
     )
+    switch(group, "--show-builtin-errors", help="print the errors of builtins that were met")
     switch(group, "--disable-indexing", help="evaluate every rule, also those that cannot hold")
     group.add_argument(
         "--count", type=positive, default=1, help="evaluate so many times (for --metrics)"
@@ -148,7 +147,7 @@ def _for_opas_sake(parser: Parser) -> None:
         "Taken, and without effect on the result: --target, --optimize, --entrypoint, --disable-early-exit, "
         "--disable-inlining, --shallow-inlining, --nondeterminstic-builtins, --unknowns, --coverage-runs, --var-values, "
         "--optimize-store-for-read-speed. Refused, with what to do instead: --partial, --explain full, fails and debug, "
-        "--instrument, --format source, --show-builtin-errors.",
+        "--instrument, --format source.",
     )
     hidden: dict[str, Any] = {"help": argparse.SUPPRESS}
     group.add_argument("-t", "--target", choices=["rego", "wasm"], **hidden)
@@ -163,7 +162,6 @@ def _for_opas_sake(parser: Parser) -> None:
         ("--optimize-store-for-read-speed",),
         ("-p", "--partial"),
         ("--shallow-inlining",),
-        ("--show-builtin-errors",),
         ("--var-values",),
     ):
         switch(group, *name, help=argparse.SUPPRESS)
@@ -248,6 +246,7 @@ def _evaluated(
         counting=options.coverage,
         profiling=options.profile,
         notes=options.explain == "notes",
+        errors=options.show_builtin_errors,
         schemas=load_schemas(options.schema),
     )
     prepared = Prepared.of(asked, wide_limits(options.timeout), timers, session)

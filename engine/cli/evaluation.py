@@ -23,6 +23,7 @@ from cupcake.engine.solutions import HIDDEN, in_order
 if TYPE_CHECKING:
     from cupcake.engine.rego.schemas import Schemas
     from cupcake.engine.testing.coverage import Counters, Coverage
+    from cupcake.engine.testing.errors import Errors
     from cupcake.engine.testing.notes import Line, Notes
     from cupcake.engine.testing.profile import Profiler, Row
     from cupcake.engine.vm import Limits, Policy
@@ -33,8 +34,8 @@ _VALUE = "__value{}__"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A query and what it is asked of. `allowed`: the builtins that exist, None for all; `counting`: for coverage; `profiling`
-    and `notes`: for these; `schemas` for the type checker."""
+    """A query and what it is asked of. `allowed`: the builtins that exist, None for all; `counting`: for coverage; `profiling`,
+    `notes` and `errors` (of builtins): for these; `schemas` for the type checker."""
 
     text: str
     loaded: Loaded
@@ -47,6 +48,7 @@ class Asked:
     counting: bool = False
     profiling: bool = False
     notes: bool = False
+    errors: bool = False
     schemas: Schemas | None = None
 
 
@@ -78,6 +80,7 @@ class Outcome:
     coverage: Coverage | None = None
     profile: Sequence[Row] = ()
     notes: Sequence[Line] = ()
+    builtin_errors: Sequence[EvaluationError] = ()
 
 
 @dataclass(slots=True)
@@ -93,11 +96,13 @@ class Prepared:
     _counters: Counters | None
     _profiler: Profiler | None
     _notes: Notes | None
+    _errors: Errors | None
 
     @classmethod
     def of(cls, asked: Asked, limits: Limits, timers: Timers, session: Session) -> Prepared:
         """Compiles. Raises CompileErrors."""
         from cupcake.engine.builtins.libraries import absent_libraries
+        from cupcake.engine.builtins.types import ERROR
         from cupcake.engine.documents import document
         from cupcake.engine.plan.counting import EVENT
         from cupcake.engine.plan.planner import plan
@@ -143,8 +148,9 @@ class Prepared:
 
             counters = Counters()
             checked = counters.policy(checked)
-        profiler, notes = None, None
-        if asked.profiling or asked.notes:
+        profiler, notes, errors = None, None, None
+        if asked.profiling or asked.notes or asked.errors:
+            from cupcake.engine.testing.errors import Errors
             from cupcake.engine.testing.events import Sites
             from cupcake.engine.testing.notes import Notes
             from cupcake.engine.testing.profile import Profiler
@@ -153,8 +159,11 @@ class Prepared:
             checked, query = sites.all(checked, query)
             if asked.notes:
                 notes = Notes(sites, {**asked.loaded.modules, "<query>": text})
+            if asked.errors:
+                errors = Errors(sites)
             if asked.profiling:
-                profiler = Profiler(sites, None if notes is None else notes.host)
+                others = [one.host for one in (notes, errors) if one is not None]
+                profiler = Profiler(sites, others)
                 query = replace(query, body=profiler.calibrated(query.body))
         with timers.measure("query_compile"):
             planned = plan(
@@ -165,14 +174,18 @@ class Prepared:
                 index=asked.indexed and not asked.counting,
                 counters=len(counters or ()),
             )
-            artifact = assemble(planned, extra_builtins=[PRINT, EVENT], linked=False)
+            extra = [PRINT, EVENT, *([ERROR] if asked.errors else [])]
+            artifact = assemble(planned, extra_builtins=extra, linked=False)
             artifact = replace(artifact, rego_version=version)
             shown: dict[str, HostFunction] = {
                 PRINT.name: printer(lambda line: print(line, file=sys.stderr))
             }
-            watching = profiler or notes
-            if watching is not None:
-                shown[EVENT.name] = watching.host
+            if profiler is not None:
+                shown[EVENT.name] = profiler.host
+            else:
+                shown[EVENT.name] = _each([one.host for one in (notes, errors) if one is not None])
+            if errors is not None:
+                shown[ERROR.name] = errors.error
             warm(artifact.core, default_folder())
             policy = load(
                 artifact,
@@ -182,7 +195,16 @@ class Prepared:
                 quick=True,
             )
         return cls(
-            text, body, modules, asked.loaded.modules, policy, session, counters, profiler, notes
+            text,
+            body,
+            modules,
+            asked.loaded.modules,
+            policy,
+            session,
+            counters,
+            profiler,
+            notes,
+            errors,
         )
 
     def evaluate(
@@ -195,7 +217,7 @@ class Prepared:
         flags = STRICT if strict else 0
         found, error = b"[]", None
         for _ in range(times):
-            for watching in (self._profiler, self._notes):
+            for watching in (self._profiler, self._notes, self._errors):
                 if watching is not None:
                     watching.start()
             try:
@@ -218,7 +240,9 @@ class Prepared:
         solutions = [] if error else [self._shaped(bindings) for bindings in read_exact(found)]
         profile = self._profiler.rows() if self._profiler else ()
         lines = self._notes.lines if self._notes else ()
-        return Outcome(self.text, solutions, error, timers, self._coverage(), profile, lines)
+        found_errors = self._errors.found if self._errors else ()
+        coverage = self._coverage()
+        return Outcome(self.text, solutions, error, timers, coverage, profile, lines, found_errors)
 
     def _coverage(self) -> Coverage | None:
         if self._counters is None:
@@ -238,6 +262,17 @@ class Prepared:
         ]
         named = {k: bindings[k] for k in sorted(bindings) if not k.startswith(("__value", HIDDEN))}
         return {"expressions": expressions, **({"bindings": named} if named else {})}
+
+
+def _each(functions: Sequence[HostFunction]) -> HostFunction:
+    """All of them, one after the other."""
+
+    def call(*operands: object) -> bool:
+        for function in functions:
+            function(*operands)
+        return True
+
+    return call
 
 
 def _capture(body: ast.Body) -> ast.Body:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cupcake.engine.cli import error_shapes
 from cupcake.engine.cli.evaluation import Outcome
 from cupcake.engine.cli.output import NumberText, dump, table
+from cupcake.engine.errors import EvaluationError
 
 if TYPE_CHECKING:
     from cupcake.engine.testing.notes import Line
@@ -26,8 +27,12 @@ def print_outcome(outcome: Outcome, options: argparse.Namespace) -> None:
         return
     if form == "pretty" and outcome.notes:
         print("\n".join(note_lines(outcome.notes)))
-    if outcome.error is not None:
-        print(outcome.error, file=sys.stderr)
+    errors = _errors(outcome)
+    if outcome.builtin_errors:
+        head = f"{len(errors)} error{'s' if len(errors) > 1 else ''} occurred:"
+        print(head, *errors, sep=" " if len(errors) == 1 else "\n", file=sys.stderr)
+    elif errors:
+        print(errors[0], file=sys.stderr)
     else:
         print_results(outcome.solutions, form, options.pretty_limit)
     if form == "pretty":
@@ -41,8 +46,9 @@ def print_outcome(outcome: Outcome, options: argparse.Namespace) -> None:
 
 def _document(outcome: Outcome, options: argparse.Namespace) -> dict[str, Any]:
     shape: dict[str, Any] = {}
-    if outcome.error is not None:
-        shape["errors"] = error_shapes(outcome.error)
+    errors = [shape for one in _errors(outcome) for shape in error_shapes(one)]
+    if errors:
+        shape["errors"] = errors
     if outcome.solutions:
         shape["result"] = "discarded" if options.format == "discard" else outcome.solutions
     if options.metrics and options.count == 1:
@@ -59,6 +65,11 @@ def _document(outcome: Outcome, options: argparse.Namespace) -> dict[str, Any]:
     if outcome.coverage is not None:
         shape["coverage"] = outcome.coverage.to_json()
     return shape
+
+
+def _errors(outcome: Outcome) -> list[EvaluationError]:
+    """Those of builtins that were asked for, and the one that ended the evaluation."""
+    return [*outcome.builtin_errors, *([] if outcome.error is None else [outcome.error])]
 
 
 def _note_json(line: Line) -> dict[str, Any]:

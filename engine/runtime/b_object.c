@@ -128,7 +128,5 @@ RT_EXPORT rt_v bi_object_subset(rt_v super, rt_v sub) {
         for (RT_EACH(i, n, super)) rt_set_put(items, rt_array_at(super, i));
         return rt_bool(rt_array_len(super) > 0 && set_subset(items, sub));
     }
-    if (rt_strict)
-        rt_abort(RT_ERR_TYPE, "object.subset: both arguments object.subset must be of the same type or array and set");
-    return 0;
+    return rt_type_error_text("object.subset: both arguments object.subset must be of the same type or array and set");
 }

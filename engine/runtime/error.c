@@ -49,12 +49,18 @@ const char *rt_type_name(const rt_value *v) {
     }
 }
 
+/* Whether anybody wants to know: the evaluation ends with it, or the host collects errors. */
+static bool is_reported(void) { return rt_strict || rt_error_id >= 0; }
+
 static rt_v report(int32_t code, rt_sb *sb) {
-    rt_fail(code, rt_sb_string(sb));
+    rt_v message = rt_sb_string(sb);
+    if (rt_strict) rt_fail(code, message);
+    (void)opa_builtin2(rt_error_id, 0, rt_string_c(code == RT_ERR_TYPE ? "eval_type_error" : "eval_builtin_error"), message);
+    return 0;
 }
 
 rt_v rt_type_error(const char *name, int operand, const char *expected, const rt_value *got) {
-    if (!rt_strict) return 0;
+    if (!is_reported()) return 0;
     rt_sb sb;
     rt_sb_init(&sb, 96);
     rt_sb_text(&sb, name);
@@ -67,8 +73,16 @@ rt_v rt_type_error(const char *name, int operand, const char *expected, const rt
     return report(RT_ERR_TYPE, &sb);
 }
 
+rt_v rt_type_error_text(const char *message) {
+    if (!is_reported()) return 0;
+    rt_sb sb;
+    rt_sb_init(&sb, 96);
+    rt_sb_text(&sb, message);
+    return report(RT_ERR_TYPE, &sb);
+}
+
 rt_v rt_operand_error(const char *name, int operand, const char *message) {
-    if (!rt_strict) return 0;
+    if (!is_reported()) return 0;
     rt_sb sb;
     rt_sb_init(&sb, 96);
     rt_sb_text(&sb, name);
@@ -80,7 +94,7 @@ rt_v rt_operand_error(const char *name, int operand, const char *message) {
 }
 
 rt_v rt_builtin_error(const char *name, const char *message) {
-    if (!rt_strict) return 0;
+    if (!is_reported()) return 0;
     rt_sb sb;
     rt_sb_init(&sb, 96);
     rt_sb_text(&sb, name);

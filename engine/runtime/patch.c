@@ -12,4 +12,5 @@ RT_EXPORT const rt_program_entry *rt_glob_table = 0;
 RT_EXPORT int32_t rt_glob_count = 0;
 RT_EXPORT int32_t rt_regex_compile_id = -1;
 RT_EXPORT int32_t rt_zoned_ids[RT_ZONED_COUNT] = {-1, -1, -1, -1, -1};
+RT_EXPORT int32_t rt_error_id = -1;
 RT_EXPORT int32_t rt_strict = 0;

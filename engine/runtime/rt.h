@@ -48,6 +48,8 @@ struct rt_value;
 struct rt_value *rt_type_error(const char *name, int operand, const char *expected, const struct rt_value *got);
 /* "<name>: operand <n> <message>" as eval_type_error (element errors, enum errors, "must be integer number ..."). */
 struct rt_value *rt_operand_error(const char *name, int operand, const char *message);
+/* The whole message as eval_type_error. */
+struct rt_value *rt_type_error_text(const char *message);
 /* "<name>: <message>" as eval_builtin_error. Returns 0 or aborts when strict. */
 struct rt_value *rt_builtin_error(const char *name, const char *message);
 /* The same with a message that is a string value. */
@@ -304,6 +306,7 @@ extern const rt_program_entry *rt_glob_table;
 extern int32_t rt_glob_count;
 extern int32_t rt_regex_compile_id;
 extern int32_t rt_zoned_ids[RT_ZONED_COUNT];
+extern int32_t rt_error_id;
 extern int32_t rt_strict;
 
 /* ---- host (imports) ---- */

@@ -24,7 +24,7 @@ _SIMPLE = (ast.Var, ast.String, ast.Number, ast.Boolean, ast.Null)
 @dataclass(frozen=True, slots=True)
 class Site:
     """A mark. `body` is the body that it stands in; whether it `starts` or `ends` it, or `says` something; `calls` are the
-    rules that its expression may ask for."""
+    rules that its expression, `expr`, may ask for."""
 
     place: ast.Location
     body: int
@@ -32,6 +32,7 @@ class Site:
     ends: bool = False
     says: bool = False
     calls: tuple[Path, ...] = ()
+    expr: ast.Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,9 @@ class Sites(Instrument):
         return self.policy(checked), query
 
     def before(self, expr: ast.Expr) -> ast.Expr:
-        return self._mark(expr.loc, calls=tuple(_asked(expr)))
+        mark = self._mark(expr.loc, calls=tuple(_asked(expr)))
+        self.sites[-1] = replace(self.sites[-1], expr=expr)
+        return mark
 
     def open_rule(self, rule: ast.Rule, path: Path) -> ast.Rule:
         self._open = [len(self.bodies)]
@@ -124,10 +127,10 @@ def _evaluated_in_body(rule: ast.Rule) -> ast.Rule:
     head, body = rule.head, rule.body
     key, value = head.key, head.value
     if key is not None and not isinstance(key, _SIMPLE):
-        body = (*body, ast.Expr(ast.Unify(ast.Var(_KEY, key.loc), key), loc=rule_place(rule)))
+        body = (*body, ast.Expr(ast.Unify(ast.Var(_KEY, key.loc), key), loc=key.loc))
         key = ast.Var(_KEY, key.loc)
     if value is not None and not isinstance(value, _SIMPLE):
-        body = (*body, ast.Expr(ast.Unify(ast.Var(_VALUE, value.loc), value), loc=rule_place(rule)))
+        body = (*body, ast.Expr(ast.Unify(ast.Var(_VALUE, value.loc), value), loc=value.loc))
         value = ast.Var(_VALUE, value.loc)
     if body is rule.body:
         return rule

@@ -40,10 +40,10 @@ class Row:
 
 
 class Profiler:
-    """Give `start` to each evaluation's beginning, and `host` as the function of EVENT. `also` is called with each mark, outside
+    """Give `start` to each evaluation's beginning, and `host` as the function of EVENT. `also` are called with each mark, outside
     of the time that is measured."""
 
-    def __init__(self, sites: Sites, also: Callable[[int, Any], object] | None = None) -> None:
+    def __init__(self, sites: Sites, also: Sequence[Callable[[int, Any], object]] = ()) -> None:
         self._sites, self._also = sites, also
         self._frames = Frames(sites)
         self._times: list[list[int]] = []
@@ -74,8 +74,8 @@ class Profiler:
                 self._crossing = int(statistics.median(self._gaps))
         else:
             self._reached(number, now)
-            if self._also is not None:
-                self._also(number, said)
+            for other in self._also:
+                other(number, said)
         self._last = time.perf_counter_ns()
         return True
 

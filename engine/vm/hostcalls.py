@@ -19,13 +19,13 @@ HostFunction: TypeAlias = Callable[..., object]
 
 _NO_EFFECTS = Effects()
 # What is shown is shown as often as it is asked for.
-_REPEATED = frozenset({"internal.print", "internal.event"})
+_REPEATED = frozenset({"internal.print", "internal.event", "internal.error"})
 
 
 class HostCalls:
     """The host functions of one policy, by the ids that its module uses, and what its evaluations may do."""
 
-    __slots__ = ("by_id", "effectful", "effects", "rego_version", "repeated", "shared")
+    __slots__ = ("by_id", "effectful", "effects", "errors", "rego_version", "repeated", "shared")
 
     def __init__(
         self,
@@ -44,6 +44,8 @@ class HostCalls:
                 f"{', '.join(missing)}. Remove the call, or serve it (load(..., builtins={{name: function}}))"
             )
         self.repeated = frozenset(n for name, n in wanted.items() if name in _REPEATED)
+        # Told the errors of builtins that do not end the evaluation, those of the host too.
+        self.errors = own.get("internal.error")
         self.by_id = {number: (name, served[name]) for name, number in wanted.items()}
         self.effects = effects or _NO_EFFECTS
         self.rego_version = rego_version
@@ -93,6 +95,8 @@ class HostSession:
         if outcome.code == "undefined":
             return None
         if not outcome.fatal and not self._strict:
+            if self._calls.errors is not None:
+                self._calls.errors(outcome.code, outcome.message)
             return None
         raise EvaluationError(outcome.code, outcome.message)
 

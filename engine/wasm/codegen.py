@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cupcake.engine.builtins.types import Builtin
+from cupcake.engine.builtins.types import ERROR, Builtin
 from cupcake.engine.plan import ir
 from cupcake.engine.runtime import abi
 from cupcake.engine.wasm import opcodes as op
@@ -149,6 +149,7 @@ def _pattern_tables(image: RuntimeImage, placed: Placement) -> dict[int, int]:
 # What the runtime itself calls on the host: its variable, and the builtins whose ids stand there one after the other.
 _CALLED_BACK = (
     ("rt_regex_compile_id", {0: REGEX_COMPILE}),
+    ("rt_error_id", {0: ERROR.name}),
     (
         "rt_zoned_ids",
         {

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cupcake.engine.builtins.registry import REGISTRY
-from cupcake.engine.builtins.types import Builtin
+from cupcake.engine.builtins.types import ERROR, Builtin
 from cupcake.engine.plan import ir
 from cupcake.engine.regex.errors import RegexError
 from cupcake.engine.runtime.layout import ConstantImages
@@ -153,8 +153,10 @@ class Unit:
         """What a call to a builtin of the runtime needs. `args` holds what is known of each (`known.py`)."""
         known = list(args)
         if builtin.zoned:
-            return [Need("host", builtin.name)] if any(map(may_name_zone, known)) else []
-        return self._pattern_needs(builtin.name, known)
+            found = [Need("host", builtin.name)] if any(map(may_name_zone, known)) else []
+        else:
+            found = self._pattern_needs(builtin.name, known)
+        return [*found, Need("host", ERROR.name)] if ERROR.name in self._builtins else found
 
     # -- patterns known at compile time ---------------------------------------------------------------------
 

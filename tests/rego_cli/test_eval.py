@@ -91,7 +91,6 @@ def test_partial_evaluation_is_refused_with_what_to_do(rego: Run) -> None:
         ("--profile-sort colour 1", "invalid choice"),
         ("--instrument 1", "--metrics"),
         ("--format source 1", "partial evaluation"),
-        ("--show-builtin-errors 1", "--strict-builtin-errors"),
     ],
 )
 def test_what_is_not_served_is_refused_with_what_to_do(rego: Run, line: str, says: str) -> None:

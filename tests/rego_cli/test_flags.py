@@ -12,8 +12,8 @@ Run = Callable[..., tuple[int, str, str]]
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rego-flags.md").read_text(encoding="utf-8")
 STATES = ("served", "no effect", "refused")
-#: These never end, or ask for another flag.
-NOT_ALONE = frozenset({"--watch", "--claims-file", "--verification-key"})
+#: These never end, ask for another flag, or write a file (which the operands of `build` do too).
+NOT_ALONE = frozenset({"--watch", "--claims-file", "--verification-key", "--output"})
 #: Operands that let a command come as far as its flags.
 OPERANDS = {
     "eval": "1",

@@ -17,7 +17,7 @@ rt_iter_key rt_iter_value rt_equal rt_compare rt_is_true rt_object_merge rt_with
 opa_malloc opa_free opa_json_parse opa_json_dump opa_value_parse opa_value_dump opa_heap_ptr_get opa_heap_ptr_set
 opa_value_add_path opa_value_remove_path opa_eval_ctx_new opa_eval_ctx_set_input opa_eval_ctx_set_data
 opa_eval_ctx_set_entrypoint opa_eval_ctx_get_result opa_heap_blocks_stash opa_heap_blocks_restore opa_heap_stash_clear
-rt_heap_start rt_regex_table rt_regex_count rt_glob_table rt_glob_count rt_regex_compile_id rt_zoned_ids rt_strict __heap_base
+rt_heap_start rt_regex_table rt_regex_count rt_glob_table rt_glob_count rt_regex_compile_id rt_zoned_ids rt_error_id rt_strict __heap_base
 """
 PROMISED = PROMISED_TEXT.split()
 
