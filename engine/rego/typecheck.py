@@ -116,8 +116,9 @@ class TypeChecker:
         result = union(values) if group.kind != "partial_object" else _merged(values)
         if group.kind == "function":
             result = ty.FunctionOf(tuple([union(kinds) for kinds in args]), result)
-        if group.kind == "function" and len(self.problems) > errors:
-            result = ty.ANY  # so that who calls it is not blamed, too
+        is_wrong = group.kind == "function" and len(self.problems) > errors
+        if is_wrong or any(value is NOTHING for value in values):
+            result = ty.ANY  # so that who calls it is not blamed, too; and of what is never there nothing is known
         self.done[path] = result
         return result
 
@@ -125,11 +126,11 @@ class TypeChecker:
         head = rule.head
         self.body(rule.body, env)
         operands = [self.term(t, env) for t in head.ref.terms[1 + len(group.path) :]]
-        if head.key is not None:
-            value: ty.Type = ty.SetOf(self.term(head.key, env))
-        else:
-            value = ty.BOOLEAN if head.value is None else self.term(head.value, env)
-        value = bounded(value)
+        term = head.value if head.key is None else head.key
+        value = ty.BOOLEAN if term is None else self.term(term, env)
+        if value is NOTHING:
+            return NOTHING
+        value = bounded(value if head.key is None else ty.SetOf(value))
         if is_whole(group, rule):
             return value
         for key in reversed(operands):
@@ -207,6 +208,8 @@ class TypeChecker:
             self.bind(kind.rhs, left, env)
         elif isinstance(kind, ast.Every):
             self.term(kind.domain, env)
+            for name in plain_vars(kind.domain):
+                env.setdefault(name, ty.ANY)
             self.every_body(kind.body, env)
         elif isinstance(kind, ast.Call):
             self.call(kind, env, nested=False, loc=expr.loc)
@@ -433,9 +436,9 @@ class TypeChecker:
             elif size == len(term.terms) and path in self.above:
                 return self.extent(path)
             elif found is None:
-                self.package_key(term, env)
+                is_never = self.package_key(term, env)
                 self.operands(term, 1, env)
-                return ty.ANY
+                return NOTHING if is_never else ty.ANY
             elif self.groups[found].kind == "function":
                 text = f"function {ref_text(term, self.names)} used as reference, not called"
                 self.problems.add(TYPE_ERROR, text, term.loc)
@@ -460,19 +463,22 @@ class TypeChecker:
             current = part
         return current
 
-    def package_key(self, term: ast.Ref, env: Env) -> None:
-        """A variable that stands for the name of a package or a rule is a string."""
+    def package_key(self, term: ast.Ref, env: Env) -> bool:
+        """A variable that stands for the name of a package or a rule is a string; whether a constant is none."""
         path: Path = ()
         for t in term.terms[1:]:
             if isinstance(t, ast.String):
                 path = (*path, t.value)
                 continue
             by_name = path in self.names_only and path not in self.groups
-            if isinstance(t, ast.Var) and by_name and not self.is_replaced(path):
+            if not by_name or self.is_replaced(path):
+                return False
+            if isinstance(t, ast.Var):
                 if not may_equal(self.term(t, env), ty.STRING):
                     self.undefined(term)
                 self.bind(t, ty.STRING, env)
-            return
+            return type(t) in ast.SCALARS
+        return False
 
     def document(self, path: Path) -> ty.Type:
         """The type of a document where it is read, which may be under `with`."""
