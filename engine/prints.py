@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from cupcake.engine.builtins.texts import readable
 from cupcake.engine.builtins.types import ARRAY, BOOLEAN, Builtin
 from cupcake.engine.builtins.values import RegoSet
 from cupcake.engine.documents import to_const
@@ -23,7 +24,7 @@ def printer(line: Callable[[str], object]) -> Callable[[list[Any]], bool]:
 
     def show(operands: list[Any]) -> bool:
         for parts in itertools.product(*(list(_texts(operand)) for operand in operands)):
-            line(" ".join(parts))
+            line(readable(" ".join(parts)))
         return True
 
     return show

@@ -1,6 +1,6 @@
 """Rego values as the host functions see them, their order, and the error a builtin may raise.
 
-    null None - boolean bool - number int or decimal.Decimal (never float) - string str - array list
+    null None - boolean bool - number int or decimal.Decimal (never float) - string str (`texts.py`) - array list
     set RegoSet - object dict when every key is a string, else RegoObject
 
 Sets and objects with other keys are classes of ours because Python's would confuse 1 with True and
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cmp_to_key
 from typing import Literal, TypeAlias
+
+from cupcake.engine.builtins.texts import to_bytes
 
 
 @dataclass(eq=False)
@@ -89,7 +91,7 @@ def pairs(value: dict[str, Value] | RegoObject) -> list[tuple[Value, Value]]:
     """The pairs of an object in Rego's order of the keys."""
     if isinstance(value, RegoObject):
         return list(value.items)
-    return [(key, value[key]) for key in sorted(value, key=lambda k: k.encode("utf-8", "replace"))]
+    return [(key, value[key]) for key in sorted(value, key=to_bytes)]
 
 
 def compare(left: Value, right: Value) -> int:
@@ -109,7 +111,7 @@ def compare(left: Value, right: Value) -> int:
                     return order
             return (len(mine) > len(other)) - (len(mine) < len(other))
         case (str(), str()):
-            a, b = left.encode("utf-8", "replace"), right.encode("utf-8", "replace")
+            a, b = to_bytes(left), to_bytes(right)
             return (a > b) - (a < b)
         case (bool() | int() | Decimal(), bool() | int() | Decimal()):
             return (left > right) - (left < right)

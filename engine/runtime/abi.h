@@ -95,6 +95,12 @@
 #define RT_ZONED_WEEKDAY 4
 #define RT_ZONED_COUNT 5
 
+/* Forms of text that go in and out of the sandbox: JSON, value text (also any other number, as OPA's format 1), and the value text
+ * between a builtin and its host, where a byte XX that is not UTF-8 stands as \udcXX. Bits of opa_eval's options. */
+#define RT_TEXT_JSON 0
+#define RT_TEXT_VALUE 2
+#define RT_TEXT_HOST 4
+
 /* OPA's WebAssembly ABI. */
 #define RT_OPA_ABI_VERSION 1
 #define RT_OPA_ABI_MINOR 3

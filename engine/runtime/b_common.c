@@ -25,6 +25,15 @@ rt_v b_element_error(const char *name, int operand, const rt_value *composite, c
     return rt_operand_error(name, operand, rt_str(rt_sb_string(&sb)));
 }
 
+rt_v b_repaired(rt_v string) {
+    const char *at = rt_str(string), *end = at + rt_str_len(string);
+    if (rt_utf8_valid(at, end)) return string;
+    rt_sb sb;
+    rt_sb_init(&sb, rt_str_len(string) + 8);
+    while (at < end) rt_sb_rune(&sb, rt_utf8_next(&at, end));
+    return rt_sb_string(&sb);
+}
+
 bool b_is_print(uint32_t rune) {
     if (rune < 0x7F) return rune >= 0x20;
     if (rune < 0xA1 || rune == 0xAD || rune > 0x10FFFF) return false;

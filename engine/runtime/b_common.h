@@ -38,6 +38,9 @@ static inline uint32_t b_items(rt_v collection) {
 }
 static inline bool b_is_items(const rt_value *v) { return rt_tag(v) == RT_ARRAY || rt_tag(v) == RT_SET; }
 
+/* The string with U+FFFD for each byte that is not UTF-8: itself when there is none. */
+rt_v b_repaired(rt_v string);
+
 /* A capacity for rt_array and its like. */
 static inline int32_t b_cap(size_t n) { return n > 0x10000000 ? 0x10000000 : (int32_t)n; }
 

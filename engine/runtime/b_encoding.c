@@ -185,7 +185,7 @@ static bool decode64(const char *text, size_t len, const char *digits, char *out
 static rt_v from64(const char *name, const char *text, size_t len, const char *digits) {
     char *out = rt_alloc(len + 4);
     size_t made, bad;
-    if (decode64(text, len, digits, out, &made, &bad)) return rt_string_repair(out, made);
+    if (decode64(text, len, digits, out, &made, &bad)) return rt_string(out, made);
     rt_sb sb;
     rt_sb_init(&sb, 48);
     rt_sb_text(&sb, "illegal base64 data at input byte ");
@@ -283,5 +283,5 @@ RT_EXPORT rt_v bi_hex_decode(rt_v s) {
         if (i % 2) out[i / 2] = (char)(hex_value(text[i - 1]) << 4 | hex_value(text[i]));
     }
     if (len % 2) return rt_builtin_error("hex.decode", "encoding/hex: odd length hex string");
-    return rt_string_repair(out, len / 2);
+    return rt_string(out, len / 2);
 }

@@ -81,8 +81,9 @@ static bool format_text(rt_sb *out, b_spec *spec, rt_v text, uint32_t verb) {
     case 'q': {
         bool raw = spec->sharp;
         for (const char *c = at; raw && c < end;) {
+            const char *from = c;
             uint32_t rune = rt_utf8_next(&c, end);
-            if (rune == '`' || (rune < 0x20 && rune != '\t') || rune == 0x7F || rune == 0xFEFF) raw = false;
+            if (rune == '`' || (rune == 0xFFFD && c - from == 1) || (rune < 0x20 && rune != '\t') || rune == 0x7F || rune == 0xFEFF) raw = false;
         }
         if (raw) {
             rt_sb_byte(&sb, '`');

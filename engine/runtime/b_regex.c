@@ -122,9 +122,12 @@ static const uint32_t *first_bytes(const uint8_t *program) {
     return at ? (const uint32_t *)(const void *)(program + at) : 0;
 }
 
-/* The first place at or after `at` where a match can begin. */
+static bool begins(const uint32_t *first, uint8_t byte) { return first[byte >> 5] >> (byte & 31) & 1; }
+
+/* The first place at or after `at` where a match can begin. A byte that is not UTF-8 reads as U+FFFD, which begins with EF. */
 static size_t next_start(const uint32_t *first, const char *text, size_t len, size_t at) {
-    while (at < len && !(first[(uint8_t)text[at] >> 5] >> (text[at] & 31) & 1)) at++;
+    bool any_high = begins(first, 0xEF);
+    while (at < len && !begins(first, (uint8_t)text[at]) && !(any_high && (uint8_t)text[at] >= 0x80)) at++;
     return at;
 }
 
@@ -315,7 +318,8 @@ bool b_regex_find(const uint8_t *program, const char *text, size_t len, size_t f
 }
 
 bool b_regex_test(const uint8_t *program, const char *text, size_t len) {
-    if (header(program, AT_DFA)) return dfa(program, text, len);
+    /* The tables know whole letters only. */
+    if (header(program, AT_DFA) && rt_utf8_valid(text, text + len)) return dfa(program, text, len);
     uint32_t none;
     return b_regex_find(program, text, len, 0, &none, 0);
 }

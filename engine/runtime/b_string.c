@@ -1,11 +1,6 @@
-/* Strings: search, cut, join, replace. Texts are UTF-8; positions that a policy sees count code points. */
+/* Strings: search, cut, join, replace. Positions that a policy sees count code points. As in Go, what works on code points reads and
+ * gives U+FFFD for a byte that is not UTF-8 (`indexof`, `substring`), all else works on the bytes. */
 #include "b_common.h"
-
-static size_t runes_between(const char *from, const char *to) {
-    size_t count = 0;
-    for (const char *at = from; at < to; at++) count += ((unsigned char)*at & 0xC0) != 0x80;
-    return count;
-}
 
 static bool has_prefix(const rt_value *s, const rt_value *prefix) {
     return rt_str_len(s) >= rt_str_len(prefix) && memcmp(rt_str(s), rt_str(prefix), rt_str_len(prefix)) == 0;
@@ -78,19 +73,23 @@ RT_EXPORT rt_v bi_indexof(rt_v s, rt_v part) {
     B_STRING("indexof", 1, s);
     B_STRING("indexof", 2, part);
     if (rt_str_len(part) == 0) return rt_builtin_error("indexof", "empty search character");
+    s = b_repaired(s);
+    part = b_repaired(part);
     size_t at = rt_find(rt_str(s), rt_str_len(s), 0, rt_str(part), rt_str_len(part));
-    return rt_int(at == SIZE_MAX ? -1 : (int64_t)runes_between(rt_str(s), rt_str(s) + at));
+    return rt_int(at == SIZE_MAX ? -1 : (int64_t)rt_utf8_count(rt_str(s), rt_str(s) + at));
 }
 
 RT_EXPORT rt_v bi_indexof_n(rt_v s, rt_v part) {
     B_STRING("indexof_n", 1, s);
     B_STRING("indexof_n", 2, part);
     if (rt_str_len(part) == 0) return rt_builtin_error("indexof_n", "empty search character");
+    s = b_repaired(s);
+    part = b_repaired(part);
     rt_v result = rt_array(4);
     const char *text = rt_str(s);
     size_t counted = 0, runes = 0;
     for (size_t at = 0; (at = rt_find(text, rt_str_len(s), at, rt_str(part), rt_str_len(part))) != SIZE_MAX; at++) {
-        runes += runes_between(text + counted, text + at); /* matches may overlap */
+        runes += rt_utf8_count(text + counted, text + at); /* matches may overlap */
         counted = at;
         rt_array_push(result, rt_int((int64_t)runes));
     }
@@ -206,14 +205,16 @@ RT_EXPORT rt_v bi_strings_replace_n(rt_v patterns, rt_v s) {
     rt_sb sb;
     rt_sb_init(&sb, len);
     bool after_empty = false;
+    const char *letter = text; /* the start of the first code point at or behind `at` */
     for (size_t at = 0; at <= len;) {
+        while (letter < text + at) (void)rt_utf8_next(&letter, text + len);
         rt_v found = 0;
         size_t step = 0;
         for (RT_EACH(i, n, patterns)) {
             rt_v key = rt_object_key(patterns, i);
             step = rt_str_len(key);
             /* not a second time, and not inside of a code point */
-            if (step == 0 && (after_empty || (at < len && ((unsigned char)text[at] & 0xC0) == 0x80))) continue;
+            if (step == 0 && (after_empty || letter != text + at)) continue;
             if (step <= len - at && memcmp(text + at, rt_str(key), step) == 0) {
                 found = rt_object_value(patterns, i);
                 break;
@@ -237,6 +238,8 @@ RT_EXPORT rt_v bi_substring(rt_v s, rt_v offset, rt_v length) {
     B_INTEGER("substring", 2, offset, &from);
     B_INTEGER("substring", 3, length, &count);
     if (from < 0) return rt_builtin_error("substring", "negative offset");
+    if (from == 0 && count >= 0 && (uint64_t)count >= rt_str_runes(s)) return s;
+    s = b_repaired(s);
     const char *at = rt_str(s);
     const char *end = at + rt_str_len(s);
     for (; from > 0 && at < end; from--) (void)rt_utf8_next(&at, end);
@@ -251,11 +254,10 @@ RT_EXPORT rt_v bi_strings_reverse(rt_v s) {
     rt_sb sb;
     rt_sb_init(&sb, rt_str_len(s));
     const char *text = rt_str(s);
-    for (size_t end = rt_str_len(s); end > 0;) {
-        size_t start = end - 1;
-        while (start > 0 && ((unsigned char)text[start] & 0xC0) == 0x80) start--;
-        rt_sb_bytes(&sb, text + start, end - start);
-        end = start;
+    for (const char *end = text + rt_str_len(s); end > text;) {
+        const char *stop = end;
+        (void)rt_utf8_last(text, &end);
+        rt_sb_bytes(&sb, end, (size_t)(stop - end));
     }
     return rt_sb_string(&sb);
 }

@@ -27,10 +27,8 @@ static rt_v trim(rt_v s, const rt_value *cutset, bool left, bool right) {
         start = next;
     }
     while (right && start < end) {
-        const char *last = end - 1;
-        while (last > start && ((unsigned char)*last & 0xC0) == 0x80) last--;
-        const char *next = last;
-        if (!in_set(rt_utf8_next(&next, end), cutset)) break;
+        const char *last = end;
+        if (!in_set(rt_utf8_last(start, &last), cutset)) break;
         end = last;
     }
     if ((size_t)(end - start) == rt_str_len(s)) return s;

@@ -55,7 +55,7 @@ static rt_v unescaped(const char *name, const char *text, size_t len) {
         out[made++] = (char)(hex_value(text[i + 1]) << 4 | hex_value(text[i + 2]));
         i += 2;
     }
-    return rt_string_repair(out, made);
+    return rt_string(out, made);
 }
 
 RT_EXPORT rt_v bi_urlquery_decode(rt_v s) {

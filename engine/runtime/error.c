@@ -21,10 +21,10 @@ RT_COLD static _Noreturn void abort_with(int32_t code, const char *message, size
     const char *head = code_text(code);
     size_t n = strlen(head);
     memcpy(text, head, n);
-    size_t room = sizeof text - n - 1;
-    if (len > room) len = room;
-    memcpy(text + n, message, len);
-    text[n + len] = 0;
+    /* The host reads UTF-8: whole letters, and U+FFFD for what is none. */
+    for (const char *at = message, *end = message + len; at < end && n + 5 <= sizeof text;)
+        n += rt_utf8_put(text + n, rt_utf8_next(&at, end));
+    text[n] = 0;
     opa_abort(text);
     __builtin_trap(); /* a host whose opa_abort returns must not get an answer */
 }

@@ -10,6 +10,7 @@ typedef uint64_t __attribute__((may_alias, aligned(1))) word64;
 typedef struct {
     const char *at, *end;
     bool values; /* value text: sets, and keys of any type */
+    bool bytes;  /* \udcXX is the byte XX */
     int depth;
     rt_v *stack; /* items of the collections that are open */
     size_t used, cap;
@@ -78,7 +79,10 @@ static bool read_escape_u(reader *r, rt_sb *sb) {
             return true;
         }
     }
-    rt_sb_rune(sb, (uint32_t)unit);
+    if (r->bytes && unit >= 0xDC80 && unit <= 0xDCFF)
+        rt_sb_byte(sb, (char)(unit & 0xFF));
+    else
+        rt_sb_rune(sb, (uint32_t)unit);
     return true;
 }
 
@@ -276,7 +280,9 @@ static rt_v read_value(reader *r) {
 }
 
 rt_v rt_json_read(const char *text, size_t len, int flags) {
-    reader r = {.at = text, .end = text + len, .values = (flags & RT_JSON_VALUE) != 0, .cap = 64};
+    reader r = {.at = text, .end = text + len, .cap = 64};
+    r.values = (flags & RT_JSON_VALUE) != 0;
+    r.bytes = (flags & RT_JSON_BYTES) != 0;
     r.stack = rt_alloc_array(r.cap, sizeof *r.stack);
     rt_v value = read_value(&r);
     if (!value) return 0;

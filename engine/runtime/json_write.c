@@ -1,6 +1,8 @@
 /* Writes JSON and OPA's value text; keys and elements in Rego order, so that equal values give equal bytes.
  *
- * In JSON a set is an array, and a key that is no string is replaced by its own JSON text. Recursion is counted.
+ * In JSON a set is an array, and a key that is no string is replaced by its own JSON text. A byte that is not UTF-8 is escaped,
+ * so that every text is; keys that differ in such bytes only are then written more than once, in their order, as OPA does:
+ * readers take the last. Recursion is counted.
  */
 #include "table.h"
 
@@ -13,8 +15,8 @@ static void put_escape(rt_sb *sb, uint32_t unit) {
 }
 
 static bool is_plain(unsigned char c, bool html) {
-    if (c < 0x20 || c == '"' || c == '\\') return false;
-    return !html || (c != '<' && c != '>' && c != '&' && c != 0xE2);
+    if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\') return false;
+    return !html || (c != '<' && c != '>' && c != '&');
 }
 
 typedef uint64_t __attribute__((may_alias, aligned(1))) word64;
@@ -23,10 +25,10 @@ typedef uint64_t __attribute__((may_alias, aligned(1))) word64;
 static uint64_t special(uint64_t w, bool html) {
     const uint64_t ones = 0x0101010101010101, highs = 0x8080808080808080;
     uint64_t quote = w ^ ones * '"', slash = w ^ ones * '\\';
-    uint64_t hits = ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((w - ones * 0x20) & ~w);
+    uint64_t hits = ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((w - ones * 0x20) & ~w) | w;
     if (html) {
         uint64_t less = w ^ ones * '<', more = w ^ ones * '>', and = w ^ ones * '&';
-        hits |= ((less - ones) & ~less) | ((more - ones) & ~more) | ((and - ones) & ~and) | w;
+        hits |= ((less - ones) & ~less) | ((more - ones) & ~more) | ((and - ones) & ~and);
     }
     return hits & highs;
 }
@@ -57,24 +59,39 @@ static void put_special(rt_sb *sb, char c) {
     }
 }
 
+/* The code unit that stands for a letter above ASCII when it is not written as it is, else 0. */
+static uint32_t escape_of(uint32_t rune, size_t width, unsigned char first, int flags) {
+    if (rune == 0xFFFD && width == 1) return flags & RT_JSON_BYTES ? 0xDC00u | first : 0xFFFD;
+    return flags & RT_JSON_HTML && (rune == 0x2028 || rune == 0x2029) ? rune : 0;
+}
+
 void rt_sb_json_string(rt_sb *sb, const char *bytes, size_t len, int flags) {
     bool html = (flags & RT_JSON_HTML) != 0;
     rt_sb_reserve(sb, len + 2);
     rt_sb_byte(sb, '"');
-    for (size_t i = 0; i < len;) {
-        size_t from = i;
-        i = skip_plain(bytes, i, len, html);
-        rt_sb_bytes(sb, bytes + from, i - from);
-        if (i >= len) break;
-        if ((unsigned char)bytes[i] != 0xE2) {
-            put_special(sb, bytes[i++]);
-        } else if (len - i >= 3 && bytes[i + 1] == '\x80' && (bytes[i + 2] == '\xA8' || bytes[i + 2] == '\xA9')) {
-            put_escape(sb, bytes[i + 2] == '\xA8' ? 0x2028 : 0x2029);
-            i += 3;
-        } else {
-            rt_sb_byte(sb, bytes[i++]);
+    size_t from = 0; /* what stands from here on is not written yet */
+    for (size_t i = 0; (i = skip_plain(bytes, i, len, html)) < len;) {
+        const char *at = bytes + i;
+        unsigned char first = (unsigned char)*at;
+        uint32_t escape = 0;
+        size_t width = 1;
+        if (first >= 0x80) {
+            uint32_t rune = rt_utf8_next(&at, bytes + len);
+            width = (size_t)(at - bytes) - i;
+            escape = escape_of(rune, width, first, flags);
+            if (!escape) {
+                i += width;
+                continue;
+            }
         }
+        rt_sb_bytes(sb, bytes + from, i - from);
+        if (escape)
+            put_escape(sb, escape);
+        else
+            put_special(sb, (char)first);
+        from = i += width;
     }
+    rt_sb_bytes(sb, bytes + from, len - from);
     rt_sb_byte(sb, '"');
 }
 
@@ -86,7 +103,7 @@ static bool has_string_keys(const rt_table *t) {
     return true;
 }
 
-/* The object with every key as a string. */
+/* The object with every key as a string; of equal texts the last counts. */
 static rt_v with_string_keys(const rt_table *t, int flags, int depth) {
     rt_v out = rt_object((int32_t)t->len);
     for (size_t i = 0; i < t->len; i++) {
@@ -103,8 +120,11 @@ static rt_v with_string_keys(const rt_table *t, int flags, int depth) {
 }
 
 static void write_object(rt_sb *sb, rt_v v, int flags, int depth) {
-    if (!(flags & RT_JSON_VALUE) && !has_string_keys(table_of(v))) v = with_string_keys(table_of(v), flags, depth);
     rt_sorted(v);
+    if (!(flags & RT_JSON_VALUE) && !has_string_keys(table_of(v))) {
+        v = with_string_keys(table_of(v), flags, depth);
+        rt_sorted(v);
+    }
     const rt_table *t = table_of(v);
     rt_sb_byte(sb, '{');
     for (size_t i = 0; i < t->len; i++) {

@@ -14,6 +14,8 @@ RT_EXPORT rt_v opa_json_parse(const char *text, size_t len);
 RT_EXPORT rt_v opa_value_parse(const char *text, size_t len);
 RT_EXPORT const char *opa_json_dump(rt_v v);
 RT_EXPORT const char *opa_value_dump(rt_v v);
+RT_EXPORT rt_v rt_read(const char *text, size_t len, int32_t form);
+RT_EXPORT const char *rt_write(rt_v v, int32_t form);
 RT_EXPORT context *opa_eval_ctx_new(void);
 RT_EXPORT void opa_eval_ctx_set_input(context *ctx, rt_v v);
 RT_EXPORT void opa_eval_ctx_set_data(context *ctx, rt_v v);
@@ -37,6 +39,15 @@ static const char *dump(rt_v v, int flags) {
 const char *opa_json_dump(rt_v v) { return dump(v, RT_JSON_PLAIN); }
 
 const char *opa_value_dump(rt_v v) { return dump(v, RT_JSON_VALUE); }
+
+static int flags_of(int32_t form) {
+    if (form == RT_TEXT_JSON) return RT_JSON_PLAIN;
+    return form == RT_TEXT_HOST ? RT_JSON_VALUE | RT_JSON_BYTES : RT_JSON_VALUE;
+}
+
+rt_v rt_read(const char *text, size_t len, int32_t form) { return rt_json_read(text, len, flags_of(form)); }
+
+const char *rt_write(rt_v v, int32_t form) { return dump(v, flags_of(form)); }
 
 context *opa_eval_ctx_new(void) {
     context *ctx = rt_alloc(sizeof *ctx);

@@ -122,10 +122,9 @@ static inline bool rt_bool_value(const rt_value *v) { return v->kind != 0; }
 
 /* ---- strings (text.c) ---- */
 
-/* `bytes` must be valid UTF-8. */
+/* Any bytes. A byte that is not part of UTF-8 stays what it is and counts as one letter that reads as U+FFFD, as in Go; only what
+ * leaves the sandbox is always UTF-8. */
 rt_v rt_string(const char *bytes, size_t len);
-/* Any bytes: what is not UTF-8 becomes U+FFFD, byte by byte, as Go does it. */
-rt_v rt_string_repair(const char *bytes, size_t len);
 rt_v rt_string_c(const char *text);
 static inline const char *rt_str(const rt_value *v) { return ((const rt_string_value *)v)->bytes; }
 static inline size_t rt_str_len(const rt_value *v) { return ((const rt_string_value *)v)->len; }
@@ -133,6 +132,11 @@ static inline size_t rt_str_len(const rt_value *v) { return ((const rt_string_va
 size_t rt_str_runes(const rt_value *v);
 /* Reads one code point and moves *at; bytes that are not UTF-8 give U+FFFD and move by one. Needs *at < end. */
 uint32_t rt_utf8_next(const char **at, const char *end);
+/* Reads the last code point before *end and moves *end to its start, a bad byte as above. Needs start < *end. */
+uint32_t rt_utf8_last(const char *start, const char **end);
+/* Number of code points between two places, bad bytes as one each. */
+size_t rt_utf8_count(const char *at, const char *end);
+bool rt_utf8_valid(const char *at, const char *end);
 /* Writes 1..4 bytes, returns how many; surrogates and > U+10FFFF are written as U+FFFD. */
 size_t rt_utf8_put(char *to, uint32_t rune);
 /* First place of needle in hay at or after `from`, SIZE_MAX = none; an empty needle is found at `from`. */
@@ -286,6 +290,7 @@ RT_EXPORT _Noreturn void rt_fail(int32_t code, rt_v message);
 #define RT_JSON_PLAIN 0
 #define RT_JSON_HTML 1  /* escape < > & U+2028 U+2029 as Go's json.Marshal */
 #define RT_JSON_VALUE 2 /* OPA value text: sets as {1,2} and set(), keys of any type */
+#define RT_JSON_BYTES 4 /* a byte XX that is not UTF-8 stands as \udcXX, otherwise as \ufffd */
 /* 0 when the text is not one JSON value (RT_JSON_VALUE: or one value text). */
 rt_v rt_json_read(const char *text, size_t len, int flags);
 void rt_sb_json(rt_sb *sb, rt_v v, int flags);

@@ -1,10 +1,12 @@
-/* Strings: UTF-8 with the length in bytes, and the builder that makes them.
+/* Strings: bytes, nearly always UTF-8, with their length, and the builder that makes them.
  *
- * Every string value holds valid UTF-8; what comes from outside goes through rt_string_repair or the JSON reader.
+ * JSON that is read and text that is written are always UTF-8; a decoder (base64, hex ...) may make any bytes in between.
  */
 #include "rt.h"
 
 #define STRING_HEAD offsetof(rt_string_value, bytes)
+
+typedef uint64_t __attribute__((may_alias, aligned(1))) word64;
 
 static rt_string_value *new_string(size_t len) {
     if (len > UINT32_MAX - 64) rt_abort(RT_ERR_MEMORY, "a string is too long");
@@ -84,31 +86,47 @@ size_t rt_utf8_put(char *to, uint32_t rune) {
     return 4;
 }
 
-rt_v rt_string_repair(const char *bytes, size_t len) {
-    const char *end = bytes + len;
-    size_t size = 0;
-    bool clean = true;
-    char unit[4];
-    for (const char *at = bytes; at < end;) {
-        const char *before = at;
-        size_t n = rt_utf8_put(unit, rt_utf8_next(&at, end));
-        clean = clean && n == (size_t)(at - before);
-        size += n;
-        if (size > UINT32_MAX - 64) rt_abort(RT_ERR_MEMORY, "a string is too long");
+uint32_t rt_utf8_last(const char *start, const char **end) {
+    const char *first = *end - 1, *next;
+    for (int i = 0; i < 3 && first > start && ((unsigned char)*first & 0xC0) == 0x80; i++) first--;
+    next = first;
+    uint32_t rune = rt_utf8_next(&next, *end);
+    if (next != *end) { /* not one code point to the very end: its last byte stands alone */
+        *end -= 1;
+        return 0xFFFD;
     }
-    if (clean) return rt_string(bytes, len);
-    rt_string_value *s = new_string(size);
-    char *to = s->bytes;
-    for (const char *at = bytes; at < end;) to += rt_utf8_put(to, rt_utf8_next(&at, end));
-    return &s->head;
+    *end = first;
+    return rune;
 }
 
-size_t rt_str_runes(const rt_value *v) {
-    const char *s = rt_str(v);
-    size_t len = rt_str_len(v), n = 0;
-    for (size_t i = 0; i < len; i++) n += (s[i] & 0xC0) != 0x80;
-    return n;
+static const char *skip_ascii(const char *at, const char *end) {
+    while (end - at >= 8 && !(*(const word64 *)at & 0x8080808080808080)) at += 8;
+    while (at < end && (unsigned char)*at < 0x80) at++;
+    return at;
 }
+
+size_t rt_utf8_count(const char *at, const char *end) {
+    size_t count = 0;
+    while (at < end) {
+        const char *from = at;
+        at = skip_ascii(at, end);
+        count += (size_t)(at - from);
+        if (at == end) break;
+        (void)rt_utf8_next(&at, end);
+        count++;
+    }
+    return count;
+}
+
+bool rt_utf8_valid(const char *at, const char *end) {
+    while ((at = skip_ascii(at, end)) < end) {
+        const char *from = at;
+        if (rt_utf8_next(&at, end) == 0xFFFD && at - from == 1) return false;
+    }
+    return true;
+}
+
+size_t rt_str_runes(const rt_value *v) { return rt_utf8_count(rt_str(v), rt_str(v) + rt_str_len(v)); }
 
 /* Short needles: scan for the first byte and compare. Long ones: the automaton of Knuth, Morris and Pratt ("Fast pattern
  * matching in strings", SIAM J. Comput. 6(2), 1977), so that the time is linear whatever the texts are. */

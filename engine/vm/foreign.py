@@ -12,7 +12,9 @@ from typing import Any, cast
 
 import wasmtime
 
+from cupcake.engine.builtins.texts import from_bytes, readable_bytes, readable_escapes
 from cupcake.engine.errors import EvaluationError, LoadError
+from cupcake.engine.runtime.abi import TEXT_HOST
 from cupcake.engine.vm.failures import abort_error, trap_error
 from cupcake.engine.vm.limits import Limits
 from cupcake.engine.vm.native import Machine, Session
@@ -37,6 +39,8 @@ _IMPORTS = {
     "opa_println": (1, 0),
     **{f"opa_builtin{n}": (n + 2, 1) for n in range(5)},
 }
+#: What modules of our own compiler export beside these: text that keeps bytes which are not UTF-8.
+_HOST_TEXT = {"rt_read": (3, 1), "rt_write": (2, 1)}
 _TABLE_ELEMENTS = 1 << 20
 #: Calls of builtins inside of each other; an honest module has one.
 _NESTED = 4
@@ -51,6 +55,7 @@ class ForeignProgram:
         self._machine, self._module, self.limits = machine, module, limits
         self._data = data
         _check_exports(module)
+        self.has_host_text = _has(module, _HOST_TEXT)
         self._pages = _check_imports(module)
         try:
             running = _Running(self, None)
@@ -72,9 +77,10 @@ class ForeignProgram:
         data = running.parse("opa_json_parse", self._data)
         at = running.write(text)
         heap = running.call("opa_heap_ptr_get")
-        return running.read(
+        answer = running.read(
             running.call("opa_eval", options, entrypoint, data, at, len(text), heap, form)
         )
+        return answer if answer.isascii() else readable_bytes(answer).encode()
 
 
 def _check_exports(module: wasmtime.Module) -> None:
@@ -89,6 +95,11 @@ def _check_exports(module: wasmtime.Module) -> None:
             raise LoadError(
                 f"the module's export {name} is no function of OPA's ABI ({shape[0]} i32 in, {shape[1]} out)"
             )
+
+
+def _has(module: wasmtime.Module, functions: dict[str, tuple[int, int]]) -> bool:
+    found = {e.name: e.type for e in module.exports}
+    return all(_is_function(found.get(name), shape) for name, shape in functions.items())
 
 
 def _check_imports(module: wasmtime.Module) -> int:
@@ -124,6 +135,7 @@ class _Running:
         self.session = session
         self.error: BaseException | None = None
         self._nested = 0
+        self._has_host_text = program.has_host_text
         self.store = wasmtime.Store(machine.engine)
         self.store.set_limits(
             memory_size=program.limits.memory_bytes, table_elements=_TABLE_ELEMENTS
@@ -151,7 +163,7 @@ class _Running:
 
     def _host(self, name: str) -> Callable[..., Any]:
         def abort(address: int) -> None:
-            self._fail(abort_error(self.read(address).decode("utf-8", "replace")))
+            self._fail(abort_error(readable_bytes(self.read(address))))
 
         def println(address: int) -> None:
             return None
@@ -168,12 +180,9 @@ class _Running:
                     raise EvaluationError(
                         "eval_internal_error", "a builtin is called where none is served"
                     )
-                texts = tuple(
-                    self.read(self.call("opa_value_dump", o)).decode("utf-8", "replace")
-                    for o in operands
-                )
+                texts = tuple(self._dumped(o) for o in operands)
                 result = self.session.call(number, texts)
-                return 0 if result is None else self.parse("opa_value_parse", result.encode())
+                return 0 if result is None else self._parsed(result)
             except Exception as e:
                 self._fail(e)
                 return 0
@@ -224,8 +233,22 @@ class _Running:
         self.memory.write(self.store, data, address)
         return address
 
-    def parse(self, function: str, data: bytes) -> int:
-        value = self.call(function, self.write(data), len(data))
+    def _dumped(self, value: int) -> str:
+        """Value text for a builtin of the host."""
+        if self._has_host_text:
+            return from_bytes(self.read(self.call("rt_write", value, TEXT_HOST)))
+        # OPA's own runtime writes the bytes of strings as they are.
+        return from_bytes(self.read(self.call("opa_value_dump", value)))
+
+    def _parsed(self, text: str) -> int:
+        """The value of a builtin's answer."""
+        if self._has_host_text:
+            return self.parse("rt_read", text.encode(), TEXT_HOST)
+        # And reads nothing but UTF-8.
+        return self.parse("opa_value_parse", readable_escapes(text).encode())
+
+    def parse(self, function: str, data: bytes, *form: int) -> int:
+        value = self.call(function, self.write(data), len(data), *form)
         if not value:
             raise EvaluationError(
                 "eval_input_error", "the module cannot read a document that it is given"

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from cupcake.engine.builtins.effects import Effects, Outcome, Record, Recorder
 from cupcake.engine.builtins.gate import Gate, Gated
+from cupcake.engine.builtins.texts import readable
 from cupcake.engine.builtins.values import BuiltinError
 from cupcake.engine.errors import EvaluationError, LoadError
 from cupcake.engine.vm.text import ValueTextError, dump_value, parse_value
@@ -135,15 +136,15 @@ class HostSession:
             if e.kind == "undefined":
                 return Outcome(None, "undefined")
             code = "eval_type_error" if e.kind == "type" else "eval_builtin_error"
-            return Outcome(None, code, e.message)
+            return Outcome(None, code, readable(e.message))
         except ValueTextError as e:  # an operand that Python cannot hold
-            return Outcome(None, "eval_builtin_error", f"{name}: {e}")
+            return Outcome(None, "eval_builtin_error", readable(f"{name}: {e}"))
         except EvaluationError as e:
-            return Outcome(None, e.code, e.message, fatal=True)
+            return Outcome(None, e.code, readable(e.message), fatal=True)
         except Exception as e:
             # A defect of a host function must not look like "undefined": a rule would vanish.
             raise EvaluationError(
-                "eval_internal_error", f"{name} failed: {type(e).__name__}: {e}"
+                "eval_internal_error", readable(f"{name} failed: {type(e).__name__}: {e}")
             ) from e
 
     def _the_gate(self) -> Gate:

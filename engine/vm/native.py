@@ -28,6 +28,7 @@ from wasmtime import _ffi
 
 from cupcake.engine.errors import EvaluationError, LoadError
 from cupcake.engine.places import place_of
+from cupcake.engine.runtime.abi import TEXT_HOST
 from cupcake.engine.vm import pool
 from cupcake.engine.vm.failures import PoolIsFull, abort_error, first_line, take_error, translate
 from cupcake.engine.vm.limits import STACK_BYTES, Limits, Ticker
@@ -42,11 +43,13 @@ _SHARED = (b"memory", b"table")
 _HOST_ARGS = 4
 _CHUNK = 1024
 _VALS = raw.wasmtime_val_raw_t * _SLOTS
-_VALS_OF_CORE = raw.wasmtime_val_raw_t * 2
+_ARGS_OF_CORE = 3
+_VALS_OF_CORE = raw.wasmtime_val_raw_t * _ARGS_OF_CORE
 _ARGS = struct.Struct("<" + f"i{_VAL - 4}x" * 7)
 _ARG1 = struct.Struct(f"<i{_VAL - 4}x")
 _DOCUMENT = struct.Struct("<3I")  # `document` of document.c
 _ARG2 = struct.Struct("<" + f"i{_VAL - 4}x" * 2)
+_ARG3 = struct.Struct("<" + f"i{_VAL - 4}x" * _ARGS_OF_CORE)
 
 
 def _function(name: str, result: Any, *arguments: Any) -> Any:
@@ -127,7 +130,7 @@ class _Frame:
                 "eval_internal_error", f"the module does not export {name.decode()}"
             )
         c.memmove(vals, arguments, len(arguments))
-        error = _call(self.context, c.addressof(func) + _OF, vals, 2, c.byref(trap))
+        error = _call(self.context, c.addressof(func) + _OF, vals, _ARGS_OF_CORE, c.byref(trap))
         if error or trap.value:
             raise translate(error, trap.value, self.error)
         return int(vals[0].i32) & 0xFFFFFFFF
@@ -167,10 +170,9 @@ class _Frame:
         return c.string_at(_memory_data(self.context, self.at_memory) + address, size)
 
     def dump(self, value: int) -> str:
-        """Rego text of a value of the running module."""
-        return self.text(self.call_core(b"opa_value_dump", _ARG1.pack(_signed(value)))).decode(
-            "utf-8", "replace"
-        )
+        """Rego text of a value of the running module, in the form for hosts (`text.py`)."""
+        address = self.call_core(b"rt_write", _ARG2.pack(_signed(value), TEXT_HOST))
+        return self.text(address).decode("utf-8", "replace")
 
     def parse(self, text: str) -> int:
         """A value of the running module from Rego text."""
@@ -179,7 +181,7 @@ class _Frame:
         if address + len(data) > _memory_size(self.context, self.at_memory) or not address:
             raise EvaluationError("eval_limit_memory", "no memory for the result of a builtin")
         c.memmove(_memory_data(self.context, self.at_memory) + address, data, len(data))
-        value = self.call_core(b"opa_value_parse", _ARG2.pack(_signed(address), len(data)))
+        value = self.call_core(b"rt_read", _ARG3.pack(_signed(address), len(data), TEXT_HOST))
         if not value:
             raise EvaluationError(
                 "eval_internal_error", "a builtin's result is no value that the module reads"

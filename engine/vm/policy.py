@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cupcake.engine.artifact import Artifact, core_namespace
 from cupcake.engine.builtins.effects import Effects, Record, Recorder
 from cupcake.engine.errors import EngineError, EvaluationError, LoadError
+from cupcake.engine.runtime.abi import TEXT_HOST, TEXT_VALUE
 from cupcake.engine.vm import native
 from cupcake.engine.vm.cache import ModuleCache
 from cupcake.engine.vm.counting import CountingProgram
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from cupcake.engine.bundle_signature import Verification
 
 STRICT = 1
-_VALUE_TEXT = 2
 
 
 class Undefined:
@@ -172,10 +172,11 @@ class Policy:
         return self._program.run(input, number, options, session)
 
     def evaluate_value(self, entrypoint: str, input: bytes) -> bytes:
-        """As `evaluate_json`, strict, with Rego value text in and out (`text.py`): sets and keys of any kind survive."""
+        """As `evaluate_json`, strict, with the value text for hosts in and out (`text.py`): sets, keys of any kind and bytes
+        that are not UTF-8 survive."""
         session = HostSession(self._calls, True, self._program.limits.seconds)
-        options = STRICT | _VALUE_TEXT
-        return self._program.run(input, self._ids[entrypoint], options, session, form=1)
+        options = STRICT | TEXT_HOST
+        return self._program.run(input, self._ids[entrypoint], options, session, form=TEXT_HOST)
 
     def prepare(self) -> None:
         """Do ahead what the next evaluation needs (a fresh Store, better code); for servers, between two requests."""
@@ -212,7 +213,7 @@ def input_text(value: object) -> tuple[bytes, int]:
     except (TypeError, ValueError):
         pass
     try:
-        return dump_value(value).encode(), _VALUE_TEXT
+        return dump_value(value).encode(), TEXT_VALUE
     except RecursionError:
         raise EvaluationError("eval_limit_depth", "the input nests too deeply") from None
     except TypeError as e:

@@ -1,7 +1,7 @@
 """Rego values as text: JSON plus `{a, b}` and `set()`, keys of any kind, numbers exact.
 
-This is what `opa_value_dump` writes and `opa_value_parse` reads; host functions get their operands through it. It must
-not know where the text comes from.
+Host functions get their operands through it, and answer by it. A byte XX of a string that is not UTF-8 is the escape
+`\\udcXX` in the text and that surrogate in Python (`builtins/texts.py`). It must not know where the text comes from.
 """
 
 from __future__ import annotations

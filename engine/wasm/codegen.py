@@ -4,8 +4,8 @@ Beside one function for each planned function and plan it makes those of OPA's A
 `opa_eval`, `builtins`, `entrypoints`. It must not look into the runtime's code.
 
 `opa_eval(options, entrypoint, data, input, input_len, heap, format)`: OPA's one-shot call. Its first parameter is
-reserved there and 0; here bit 0 makes errors of builtins abort (strict), bit 1 says that the input is Rego value
-text (sets, any keys) instead of JSON. `data` 0 is the policy's own base document.
+reserved there and 0; here bit 0 makes errors of builtins abort (strict), and the bits of `abi.TEXT_*` say in which form
+the input comes, as `format` does for the result. `data` 0 is the policy's own base document.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ from cupcake.engine.wasm.unit import (
 # The functions that the final module exports under their own names, made here.
 POLICY_EXPORTS = ("eval", "opa_eval", "builtins", "entrypoints")
 OPTION_STRICT = 1
-OPTION_VALUE_TEXT = 2
 _EXTRA_GLOBALS = 3
 
 
@@ -341,10 +340,13 @@ def _opa_eval(unit: Unit, texts: _Texts) -> Assembled:
     asm.store()
     asm.get(size)
     asm.if_()
+    asm.get(text)
+    asm.get(size)
     asm.get(options)
-    asm.const(OPTION_VALUE_TEXT)
+    asm.const(abi.TEXT_VALUE | abi.TEXT_HOST)
     asm.emit(op.I32_AND)
-    _call_either(asm, ("opa_value_parse", "opa_json_parse"), (text, size), value)
+    asm.call("rt_read")
+    asm.set(value)
     asm.get(value)
     asm.emit(op.I32_EQZ)
     asm.if_()
@@ -356,23 +358,10 @@ def _opa_eval(unit: Unit, texts: _Texts) -> Assembled:
     asm.get(data)
     asm.call("run")
     asm.set(value)
-    asm.get(form)
-    _call_either(asm, ("opa_value_dump", "opa_json_dump"), (value,), value)
     asm.get(value)
+    asm.get(form)
+    asm.call("rt_write")
     return asm.finish()
-
-
-def _call_either(asm: Assembler, names: tuple[str, str], args: tuple[int, ...], to: int) -> None:
-    """to = names[0](*args) when the popped condition is not 0, else names[1](*args); all locals."""
-    asm.if_()
-    for i, name in enumerate(names):
-        if i:
-            asm.else_()
-        for arg in args:
-            asm.get(arg)
-        asm.call(name)
-        asm.set(to)
-    asm.end()
 
 
 def _constant_function(name: str, value: Hole) -> Assembled:

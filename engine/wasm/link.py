@@ -38,6 +38,8 @@ RUNTIME_EXPORTS = (
     "opa_json_dump",
     "opa_value_parse",
     "opa_value_dump",
+    "rt_read",
+    "rt_write",
     "opa_heap_ptr_get",
     "opa_heap_ptr_set",
     "opa_value_add_path",

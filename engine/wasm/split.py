@@ -49,15 +49,16 @@ HEADROOM = 16
 CORE_EXPORTS = (
     "opa_malloc",
     "opa_heap_ptr_get",
-    "opa_value_parse",
-    "opa_value_dump",
+    "rt_read",
+    "rt_write",
     "rt_document",
 )
 # Called by hosts through OPA's ABI, never by a policy's own code.
 _HOST_ONLY = frozenset(
     (
-        "rt_document", "opa_free", "opa_heap_ptr_get", "opa_heap_blocks_stash", "opa_heap_blocks_restore",
-        "opa_heap_stash_clear", "opa_value_add_path", "opa_value_remove_path", "opa_println",
+        "rt_document", "opa_json_parse", "opa_json_dump", "opa_value_parse", "opa_value_dump", "opa_free",
+        "opa_heap_ptr_get", "opa_heap_blocks_stash", "opa_heap_blocks_restore", "opa_heap_stash_clear",
+        "opa_value_add_path", "opa_value_remove_path", "opa_println",
         "opa_eval_ctx_new", "opa_eval_ctx_set_input", "opa_eval_ctx_set_data", "opa_eval_ctx_set_entrypoint",
         "opa_eval_ctx_get_result",
     )
@@ -65,7 +66,7 @@ _HOST_ONLY = frozenset(
 # What nearly every evaluation calls, many of it often.
 _DIRECT = frozenset(
     (
-        "opa_heap_ptr_set", "opa_json_parse", "opa_json_dump", "rt_get", "rt_equal", "rt_is_true", "rt_iter_key",
+        "opa_heap_ptr_set", "rt_read", "rt_write", "rt_get", "rt_equal", "rt_is_true", "rt_iter_key",
         "rt_iter_value", "rt_len", "rt_type", "rt_set", "rt_set_put", "rt_object", "rt_object_put", "rt_array",
         "rt_array_push",
     )

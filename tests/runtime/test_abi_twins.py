@@ -13,7 +13,7 @@ RUNTIME = Path(__file__).resolve().parents[2] / "engine" / "runtime"
 
 PROMISED_TEXT = """
 rt_int rt_array rt_array_push rt_object rt_object_put rt_object_put_once rt_set rt_set_put rt_get rt_type rt_len
-rt_iter_key rt_iter_value rt_equal rt_compare rt_is_true rt_object_merge rt_with rt_fail
+rt_iter_key rt_iter_value rt_equal rt_compare rt_is_true rt_object_merge rt_with rt_fail rt_read rt_write
 opa_malloc opa_free opa_json_parse opa_json_dump opa_value_parse opa_value_dump opa_heap_ptr_get opa_heap_ptr_set
 opa_value_add_path opa_value_remove_path opa_eval_ctx_new opa_eval_ctx_set_input opa_eval_ctx_set_data
 opa_eval_ctx_set_entrypoint opa_eval_ctx_get_result opa_heap_blocks_stash opa_heap_blocks_restore opa_heap_stash_clear

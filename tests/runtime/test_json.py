@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cupcake.engine.runtime import abi
+
 if TYPE_CHECKING:
     from conftest import Native, Runtime
 
@@ -113,6 +115,16 @@ VALUES = [
     ("{{2,1}:0}", "{{1,2}:0}", '{"[1,2]":0}'),
 ]
 
+# The form for hosts in -> itself again, and what any other reader is shown
+BYTES = [
+    (r'"\udcff"', r'"\ufffd"'),
+    (r'"a\udce6\udc97b"', r'"a\ufffd\ufffdb"'),
+    (r'{"\udc80","\udcfe"}', r'{"\ufffd","\ufffd"}'),
+    (r'{"\udcff":{["\udcff"]:1}}', r'{"\ufffd":{["\ufffd"]:1}}'),
+    ('"日\ufffd"', '"日\ufffd"'),
+    ('"\U0001f0ff"', '"\U0001f0ff"'),
+]
+
 BAD_VALUES = ["{1,2:3}", "{1:2,3}", "{1,}", "{,1}", "set(", "set( )", "{1", "{1:", "{1 2}"]
 
 
@@ -133,6 +145,32 @@ def test_value_text_keeps_sets_and_keys(rt: Runtime, text: str, value: str, as_j
     assert rt.dump(rt.value(text)) == value
     assert rt.json(rt.value(text)) == as_json
     assert rt.call("rt_equal", rt.value(value), rt.value(text)) == 1
+
+
+@pytest.mark.parametrize(("text", "shown"), BYTES)
+def test_bytes_that_are_no_utf8_are_kept_between_sandbox_and_host(
+    rt: Runtime, text: str, shown: str
+) -> None:
+    value = rt.call("rt_read", rt.write(text.encode()), len(text.encode()), abi.TEXT_HOST)
+    assert rt.text(rt.call("rt_write", value, abi.TEXT_HOST)) == text
+    assert rt.dump(value) == rt.text(rt.call("rt_write", value, abi.TEXT_VALUE)) == shown
+    rt.json(value)  # is UTF-8
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (r'"\udce6\udc97\udca5"', '"日"'),
+        (r'"\ud800"', '"\ufffd"'),
+        (r'"\udc7f"', '"\ufffd"'),
+        (r'"\ud83c\udcff"', '"\U0001f0ff"'),
+    ],
+)
+def test_what_is_utf8_again_is_written_as_letters(rt: Runtime, text: str, kept: str) -> None:
+    value = rt.call("rt_read", rt.write(text.encode()), len(text), abi.TEXT_HOST)
+    assert rt.text(rt.call("rt_write", value, abi.TEXT_HOST)) == kept
+    # For everybody else such an escape is half a pair.
+    assert "\ufffd" in rt.dump(rt.value(text)) or kept == rt.dump(rt.value(text))
 
 
 @pytest.mark.parametrize("text", BAD_VALUES)

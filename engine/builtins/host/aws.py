@@ -18,6 +18,7 @@ from cupcake.engine.builtins.host.http_request import (
     operand_error,
 )
 from cupcake.engine.builtins.host.operands import failed, mapping, type_error
+from cupcake.engine.builtins.texts import to_bytes
 from cupcake.engine.builtins.values import RegoObject, Value, pairs
 
 _UNSIGNED_HEADERS = frozenset({"authorization", "user-agent", "x-amzn-trace-id"})
@@ -76,9 +77,9 @@ def _sign_request(request: Value, config: Value, time_ns: Value) -> Value:
 
 def _body(members: dict[str, Value]) -> bytes:
     if "raw_body" in members:
-        return _text(members["raw_body"]).encode("utf-8", "replace")
+        return to_bytes(_text(members["raw_body"]))
     if "body" in members:
-        return one_line(members["body"]).encode("utf-8", "replace")
+        return to_bytes(one_line(members["body"]))
     return b""
 
 
@@ -110,7 +111,7 @@ def _signature_headers(
         key.lower(): value for key, value in given.items() if key.lower() not in _UNSIGNED_HEADERS
     }
     names = sorted(covered)
-    path = quote(parts.path, safe="/%:@!$&'()*+,;=-._~[]")
+    path = quote(to_bytes(parts.path), safe="/%:@!$&'()*+,;=-._~[]")
     canonical = "\n".join(
         [
             _text(members["method"]),
@@ -123,12 +124,12 @@ def _signature_headers(
         ]
     )
     scope = f"{day}/{region}/{service}/aws4_request"
-    request_digest = hashlib.sha256(canonical.encode("utf-8", "replace")).hexdigest()
+    request_digest = hashlib.sha256(to_bytes(canonical)).hexdigest()
     to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{request_digest}"
-    key = f"AWS4{_text(aws['aws_secret_access_key'])}".encode("utf-8", "replace")
+    key = to_bytes(f"AWS4{_text(aws['aws_secret_access_key'])}")
     for part in (day, region, service, "aws4_request"):
-        key = hmac.digest(key, part.encode("utf-8", "replace"), "sha256")
-    signature = hmac.digest(key, to_sign.encode("utf-8", "replace"), "sha256").hex()
+        key = hmac.digest(key, to_bytes(part), "sha256")
+    signature = hmac.digest(key, to_bytes(to_sign), "sha256").hex()
     credential = f"{_text(aws['aws_access_key'])}/{scope}"
     ours["Authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={credential},"

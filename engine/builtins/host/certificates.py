@@ -37,6 +37,7 @@ from cupcake.engine.builtins.host.certificate_json import (
 )
 from cupcake.engine.builtins.host.keys import RSA_BITS_MAX, PrivateKey, pem_block, pem_blocks
 from cupcake.engine.builtins.host.operands import failed, mapping, string
+from cupcake.engine.builtins.texts import from_bytes, to_bytes
 from cupcake.engine.builtins.values import BuiltinError, RegoSet, Value, pairs
 
 CERTIFICATES_MAX = 64
@@ -105,7 +106,7 @@ def _certificates(name: str, text: str) -> list[x509.Certificate]:
     if not text.startswith(_BEGIN):
         raw = _base64(name, text)
         if raw.startswith(_BEGIN.encode()):
-            text = raw.decode("utf-8", "replace")
+            text = from_bytes(raw)
     if text.startswith(_BEGIN):
         blocks = list(pem_blocks(text))
         for block in blocks:
@@ -137,7 +138,7 @@ def _parse_certificates(certs: Value) -> Value:
 def _parse_request(csr: Value) -> Value:
     name = "crypto.x509.parse_certificate_request"
     text = string(name, 1, csr)
-    raw = text.encode() if text.startswith("-----BEGIN CERTIFICATE REQUEST-----") else b""
+    raw = to_bytes(text) if text.startswith("-----BEGIN CERTIFICATE REQUEST-----") else b""
     raw = raw or _base64(name, text)
     block = pem_block(raw.decode("latin-1"))
     if block is not None:
@@ -308,7 +309,7 @@ def _parse_private_keys(keys: Value) -> Value:
     if not text:
         return None
     try:
-        text = _base64(name, text).decode("utf-8", "replace")
+        text = from_bytes(_base64(name, text))
     except BuiltinError:
         pass  # then it is PEM as it stands
     return [private_key_to_json(key) for key in _private_keys(name, text)]
@@ -320,7 +321,7 @@ def _parse_rsa_private_key(pem: Value) -> Value:
     if not text:
         raise failed(name, "input PEM data was empty")
     if not text.startswith(_BEGIN):
-        text = _base64(name, text).decode("utf-8", "replace")
+        text = from_bytes(_base64(name, text))
     keys = _private_keys(name, text)
     return private_key_to_jwk(keys[0]) if keys else None
 
@@ -331,7 +332,7 @@ def _parse_keypair(cert: Value, pem: Value) -> Value:
     certificates = _certificates(name, chain)
     if not text.startswith(_BEGIN):
         raw = _base64(name, text)
-        text = raw.decode("utf-8", "replace")
+        text = from_bytes(raw)
         keys = _private_keys(name, text) if raw.startswith(b"-----") else [_private_key(name, raw)]
     else:
         keys = _private_keys(name, text)

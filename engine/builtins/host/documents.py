@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from decimal import Decimal
 
+from cupcake.engine.builtins.texts import SURROGATES, to_bytes
 from cupcake.engine.builtins.values import RegoObject, RegoSet, Value, pairs
 
 
@@ -14,7 +15,7 @@ def _go_string(text: str) -> str:
     quoted = json.dumps(text, ensure_ascii=False)
     for char in "<>&\u2028\u2029":
         quoted = quoted.replace(char, f"\\u{ord(char):04x}")
-    return quoted
+    return SURROGATES.sub(r"\\ufffd", quoted)
 
 
 def number_text(value: int | Decimal) -> str:
@@ -40,7 +41,8 @@ def _json_parts(value: Value, line: str, indent: str | None) -> Iterator[str]:
         case list() | RegoSet():
             yield from _json_block("[", "]", [([], item) for item in value], line, indent)
         case dict() | RegoObject():
-            rows = sorted((k if isinstance(k, str) else one_line(k), v) for k, v in pairs(value))
+            named = ((k if isinstance(k, str) else one_line(k), v) for k, v in pairs(value))
+            rows = sorted(named, key=lambda row: to_bytes(row[0]))
             colon = ":" if indent is None else ": "
             block = [([_go_string(key), colon], item) for key, item in rows]
             yield from _json_block("{", "}", block, line, indent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cupcake.engine.builtins.host.operands import failed, string
+from cupcake.engine.builtins.texts import readable
 from cupcake.engine.builtins.values import Value
 
 _NAME = "regex.globs_match"
@@ -102,7 +103,7 @@ def _common(a: _Step, b: _Step) -> bool:
 
 def globs_match(left: Value, right: Value) -> Value:
     """A walk over the product of both patterns; a pair of places is visited twice at most."""
-    first, second = string(_NAME, 1, left), string(_NAME, 2, right)
+    first, second = (readable(string(_NAME, at, v)) for at, v in ((1, left), (2, right)))
     a, b = _Reader(first).steps(), _Reader(second).steps()
     if not a and not b:
         return True

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final, TypeAlias
 
+from cupcake.engine.builtins.texts import SURROGATES, to_bytes
+
 _WIDTH_MAX = 10_000
 _VERB = re.compile(r"%([-+# 0]*)(\d*)(?:\.(\d*))?(.)?", re.DOTALL)
 
@@ -150,7 +152,7 @@ def _verb(flags: str, width: str, precision: str | None, verb: str, value: Data)
         case str() if verb == "q":
             return _padded(quoted(value), flags, width)
         case str() if verb in "xX":
-            digits = value.encode("utf-8", "replace").hex()
+            digits = to_bytes(value).hex()
             return _padded(digits.upper() if verb == "X" else digits, flags, width)
         case list():
             return "[" + " ".join(_verb(flags, width, precision, verb, v) for v in value) + "]"
@@ -188,6 +190,8 @@ def quoted(text: str) -> str:
             out.append(named[char])
         elif char.isprintable():
             out.append(char)
+        elif SURROGATES.match(char):
+            out.append(f"\\x{to_bytes(char).hex()}")
         elif ord(char) < 0x80:
             out.append(f"\\x{ord(char):02x}")
         else:

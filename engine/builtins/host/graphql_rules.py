@@ -36,6 +36,7 @@ from cupcake.engine.builtins.host.graphql_json import (
     schema_to_json,
 )
 from cupcake.engine.builtins.host.operands import failed, string
+from cupcake.engine.builtins.texts import readable
 from cupcake.engine.builtins.values import BuiltinError, RegoObject, Value, pairs, type_name
 
 TOKENS_MAX = 20_000
@@ -135,7 +136,7 @@ def _document(name: str, at: int, value: Value, *, schema: bool) -> ast.Document
     """The document of an operand that is text or JSON."""
     match value:
         case str():
-            return _parsed(name, value, schema=schema)
+            return _parsed(name, readable(value), schema=schema)
         case dict():
             try:
                 return schema_from_json(value) if schema else query_from_json(value)

@@ -14,6 +14,7 @@ from cupcake.engine.builtins.host.documents import number_text, one_line
 from cupcake.engine.builtins.host.operands import failed, mapping
 from cupcake.engine.builtins.host.times import duration_ns
 from cupcake.engine.builtins.host.uris import Url, UrlError, parse_url
+from cupcake.engine.builtins.texts import to_bytes
 from cupcake.engine.builtins.values import (
     BuiltinError,
     RegoObject,
@@ -251,9 +252,9 @@ def _headers(name: str, members: dict[str, Value]) -> tuple[tuple[str, str], ...
 
 def _body(members: dict[str, Value]) -> bytes:
     if "raw_body" in members:
-        return _text(members, "raw_body").encode("utf-8", "replace")
+        return to_bytes(_text(members, "raw_body"))
     if "body" in members:
-        return one_line(members["body"]).encode("utf-8", "replace")
+        return to_bytes(one_line(members["body"]))
     return b""
 
 

@@ -21,6 +21,7 @@ from cupcake.engine.builtins.host.network import NetworkError, NetworkTimeoutErr
 from cupcake.engine.builtins.host.operands import failed, mapping
 from cupcake.engine.builtins.host.tokens import json_value
 from cupcake.engine.builtins.host.yamls import load_yaml
+from cupcake.engine.builtins.texts import from_bytes
 from cupcake.engine.builtins.values import BuiltinError, Value
 
 _INTERNAL, _NETWORK = "eval_http_send_internal_error", "eval_http_send_network_error"
@@ -87,14 +88,14 @@ def _shown(response: Response, request: Request) -> Value:
         "status": f"{response.code} {response.reason}".strip(),
         "status_code": response.code,
         "body": _decoded(response, request),
-        "raw_body": response.body.decode("utf-8", "replace"),
+        "raw_body": from_bytes(response.body),
         "headers": headers,
     }
 
 
 def _decoded(response: Response, request: Request) -> Value:
     """The body if it is JSON or YAML, null where it should be and is not."""
-    text = response.body.decode("utf-8", "replace")
+    text = from_bytes(response.body)
     kind = response.header("content-type")
     media = kind.partition(";")[0].strip().lower()
     is_json = media == "application/json" or (

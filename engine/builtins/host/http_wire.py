@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import unquote, urljoin
+from urllib.parse import unquote_to_bytes, urljoin
 
 from cupcake.engine.builtins.gate import Gate
 from cupcake.engine.builtins.host.http_request import Request, Tls
@@ -33,6 +33,7 @@ from cupcake.engine.builtins.host.network import (
 )
 from cupcake.engine.builtins.host.operands import failed
 from cupcake.engine.builtins.host.uris import Url, UrlError, parse_url
+from cupcake.engine.builtins.texts import to_bytes
 from cupcake.engine.errors import EvaluationError
 
 NAME = "http.send"
@@ -218,13 +219,13 @@ def _converse(gate: Gate, request: Request, connection: http.client.HTTPConnecti
     given.setdefault("User-Agent", AGENT)
     given.setdefault("Accept-Encoding", "identity")
     if url.userinfo and "Authorization" not in given:
-        credentials = base64.b64encode(unquote(url.userinfo).encode()).decode()
+        credentials = base64.b64encode(unquote_to_bytes(to_bytes(url.userinfo))).decode()
         given["Authorization"] = f"Basic {credentials}"
     if request.body or request.method in ("POST", "PUT", "PATCH"):
         given["Content-Length"] = str(len(request.body))
     given["Connection"] = "close"
     for name, value in given.items():
-        connection.putheader(name, value.encode("utf-8", "replace"))
+        connection.putheader(name, to_bytes(value))
     connection.endheaders(request.body or None)
     answer = connection.getresponse()
     limit = gate.effects.response_bytes

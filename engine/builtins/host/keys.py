@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from cupcake.engine.builtins.host.tokens import json_object
+from cupcake.engine.builtins.texts import to_bytes
 from cupcake.engine.builtins.values import Value
 
 RSA_BITS_MAX = 8192
@@ -71,7 +72,7 @@ def pem_block(text: str) -> Pem | None:
         body = _PEM_HEADER.sub("", found.group(2))
         try:
             der = base64.b64decode("".join(body.split()), validate=True)
-        except binascii.Error:
+        except ValueError:
             continue
         return Pem(found.group(1), der, text[found.end() :])
     return None
@@ -123,7 +124,7 @@ def _check_rsa(numbers: rsa.RSAPublicNumbers) -> None:
 
 def jwk_keys(text: str) -> list[NamedKey]:
     """The keys of a JWK, or of a set of them; ValueError."""
-    document = json_object(text.encode("utf-8", "replace"))
+    document = json_object(to_bytes(text))
     members = document.get("keys")
     if not isinstance(members, list) or not members:
         return [_jwk(document)]

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cupcake.engine.builtins.texts import to_bytes
+
 MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July"),
     *("August", "September", "October", "November", "December"),
@@ -207,7 +209,7 @@ def _offset(offset: int, piece: str) -> str:
 def _quoted(text: str) -> str:
     """As Go's time package quotes: byte by byte what is not printable ASCII."""
     shown = ""
-    for byte in text.encode("utf-8", "replace"):
+    for byte in to_bytes(text):
         char = chr(byte)
         shown += (
             f"\\x{byte:02x}" if not 32 <= byte < 128 else "\\" + char if char in '"\\' else char

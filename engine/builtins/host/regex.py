@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable
 
 from cupcake.engine.builtins.host.globs import globs_match
+from cupcake.engine.builtins.texts import SURROGATES, readable
 from cupcake.engine.regex.compile import compile_pattern
 from cupcake.engine.regex.errors import RegexError
 from cupcake.engine.regex.globs import compile_glob
@@ -19,11 +20,16 @@ def regex_compile(key: object) -> str:
     try:
         match key:
             case str():
+                if bad := SURROGATES.search(key):
+                    raise RegexError("invalid UTF-8", key[bad.start() :], bad.start())
                 blob = compile_pattern(key)
-            case [str() as pattern, None]:
-                blob = compile_glob(pattern, None)
-            case [str() as pattern, list() as delimiters]:
-                blob = compile_glob(pattern, tuple(str(d) for d in delimiters))
+            case [str() as pattern, (None | list()) as delimiters]:
+                if bad := SURROGATES.search(pattern):
+                    place = len(pattern[: bad.start()].encode())
+                    return f"!glob: syntax error at {place}: invalid UTF-8 sequence"
+                # A byte that is not UTF-8 reads as U+FFFD, in the text as among the delimiters.
+                given = None if delimiters is None else tuple(readable(str(d)) for d in delimiters)
+                blob = compile_glob(pattern, given)
             case _:
                 return "!internal.regex_compile: operand 1 must be a pattern"
     except RegexError as error:

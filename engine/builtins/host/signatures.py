@@ -37,6 +37,7 @@ from cupcake.engine.builtins.host.tokens import (
     split_token,
     unquoted,
 )
+from cupcake.engine.builtins.texts import to_bytes
 from cupcake.engine.builtins.values import RegoObject, Value, pairs
 
 
@@ -222,9 +223,7 @@ class _Constraints:
         if self.keys is not None:
             return _verified_by_any(self.keys, algorithm, alg, kid, token)
         try:
-            return algorithm.verify(
-                self.secret.encode("utf-8", "replace"), token.signed, token.signature()
-            )
+            return algorithm.verify(to_bytes(self.secret), token.signed, token.signature())
         except WrongKeyError:
             raise failed(self.name, "incorrect public key type") from None
 
@@ -329,7 +328,7 @@ def _signed(gate: Gate, name: str, headers: str, payload: str, jwk: str) -> str:
             json_value(payload)
         except ValueError:
             raise failed(name, "type is JWT but payload is not JSON") from None
-    sections = (text.encode("utf-8", "replace") for text in (headers, payload))
+    sections = (to_bytes(text) for text in (headers, payload))
     data = ".".join(map(_base64url, sections))
     try:
         signature = algorithm.sign(key.key, data.encode())

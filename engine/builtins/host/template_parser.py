@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from cupcake.engine.builtins.texts import readable
+
 DEPTH_MAX = 64
 
 FUNCTIONS = frozenset(
@@ -383,7 +385,9 @@ class _Parser:
                 return text[1:-1]
             if kind == "number":
                 return _number(text)
-            value = str(python_literals.literal_eval(text))
+            value = str(python_literals.literal_eval(readable(text)))
+            if value != readable(value):
+                raise ValueError("an escape of half a pair")
         except (ValueError, SyntaxError):
             raise self.error(f"bad literal {text}") from None
         if kind == "char":

@@ -36,6 +36,7 @@ from cupcake.engine.builtins.host.template_parser import (
     TemplateError,
     Variable,
 )
+from cupcake.engine.builtins.texts import SURROGATES, from_bytes, to_bytes
 
 OUTPUT_MAX = 1 << 22
 STEPS_MAX = 1_000_000
@@ -279,7 +280,7 @@ def _less(first: Data, second: Data) -> bool:
         types = f"{go_type(first)} and {go_type(second)}"
         raise fail(f"error calling lt: incompatible types for comparison: {types}")
     if isinstance(first, str):
-        return first.encode("utf-8", "replace") < str(second).encode("utf-8", "replace")
+        return to_bytes(first) < to_bytes(str(second))
     assert isinstance(second, int | float)
     return first < second
 
@@ -293,7 +294,7 @@ def _eq(values: list[Data]) -> Data:
 def _len(values: list[Data]) -> Data:
     value = values[0]
     if isinstance(value, str):
-        return len(value.encode("utf-8", "replace"))
+        return len(to_bytes(value))
     if isinstance(value, list | dict):
         return len(value)
     what = "nil pointer" if value is None else f"type {go_type(value)}"
@@ -317,15 +318,11 @@ def _index(values: list[Data]) -> Data:
                     )
                 found = found.get(key, MISSING)
             case list() | str():
-                size = (
-                    len(found.encode("utf-8", "replace")) if isinstance(found, str) else len(found)
-                )
+                whole = to_bytes(found) if isinstance(found, str) else found
                 at = _place(key)
-                if not 0 <= at < size:
+                if not 0 <= at < len(whole):
                     raise fail(f"error calling index: index out of range: {at}")
-                found = (
-                    found.encode("utf-8", "replace")[at] if isinstance(found, str) else found[at]
-                )
+                found = whole[at]
             case _:
                 what = "nil pointer" if found is None or found is MISSING else go_type(found)
                 raise fail(f"error calling index: can't index item of type {what}")
@@ -336,14 +333,14 @@ def _slice(values: list[Data]) -> Data:
     item, places = values[0], [_place(v) for v in values[1:]]
     if not isinstance(item, str | list) or len(places) > (2 if isinstance(item, str) else 3):
         raise fail(f"error calling slice: cannot slice {go_type(item)} so")
-    whole = item.encode("utf-8", "replace") if isinstance(item, str) else item
+    whole = to_bytes(item) if isinstance(item, str) else item
     low, high, *_ = (*places, len(whole), len(whole)) if places else (0, len(whole))
     if len(places) > 1:
         high = places[1]
     if not 0 <= low <= high <= len(whole):
         raise fail("error calling slice: index out of range")
     part = whole[low:high]
-    return part.decode("utf-8", "replace") if isinstance(part, bytes) else part
+    return from_bytes(part) if isinstance(part, bytes) else part
 
 
 _JS = {"\\": "\\\\", "'": "\\'", '"': '\\"', "<": "\\u003C", ">": "\\u003E", "&": "\\u0026", "=": "\\u003D"}  # fmt: skip
@@ -351,7 +348,12 @@ _JS = {"\\": "\\\\", "'": "\\'", '"': '\\"', "<": "\\u003C", ">": "\\u003E", "&"
 
 def _escape_js(text: str) -> str:
     return "".join(
-        _JS.get(c) or (f"\\u{ord(c):04X}" if not c.isprintable() and ord(c) < 1 << 16 else c)
+        _JS.get(c)
+        or (
+            f"\\u{ord(c):04X}"
+            if not c.isprintable() and ord(c) < 1 << 16 and not SURROGATES.match(c)
+            else c
+        )
         for c in text
     )
 
@@ -391,5 +393,5 @@ _FUNCTIONS: dict[str, Callable[[list[Data]], Data]] = {
     "printf": _printf,
     "println": lambda v: " ".join(shown(x) for x in v) + "\n",
     "slice": _slice,
-    "urlquery": lambda v: re.sub(r"%7E", "~", quote_plus(_joined(v), safe="")),
+    "urlquery": lambda v: re.sub(r"%7E", "~", quote_plus(to_bytes(_joined(v)), safe="")),
 }

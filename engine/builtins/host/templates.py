@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from cupcake.engine.builtins.host.documents import number_text, one_line
-from cupcake.engine.builtins.host.go_format import Data, JsonNumber
+from cupcake.engine.builtins.host.go_format import Data, JsonNumber, quoted
 from cupcake.engine.builtins.host.operands import failed, mapping, string
 from cupcake.engine.builtins.host.template_parser import TemplateError, parse
 from cupcake.engine.builtins.host.template_run import run
@@ -14,15 +15,26 @@ from cupcake.engine.builtins.values import RegoObject, RegoSet, Value, pairs
 _NAME = "strings.render_template"
 
 
+def _text(text: str) -> str:
+    """A text that OPA can hand on: it prints the data with Go's escapes and reads them as JSON, which knows few of them."""
+    if not text.isprintable():
+        for escape in re.finditer(r"\\(.)", quoted(text)):
+            if escape[1] not in '"\\bfnrtu':
+                raise failed(_NAME, f"invalid character '{escape[1]}' in string escape code")
+    return text
+
+
 def _data(value: Value) -> Data:
     """The value as decoded JSON."""
     match value:
-        case bool() | None | str():
+        case str():
+            return _text(value)
+        case bool() | None:
             return value
         case list() | RegoSet():
             return [_data(item) for item in value]
         case dict():
-            return {k: _data(v) for k, v in value.items()}
+            return {_text(k): _data(v) for k, v in value.items()}
         case RegoObject():
             key = next(k for k, _ in pairs(value) if not isinstance(k, str))
             raise failed(_NAME, f"the key {one_line(key)} of an object is no string")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from decimal import Decimal
 from functools import partial
 
 from cupcake.engine.builtins.host.operands import failed, string
+from cupcake.engine.builtins.texts import from_bytes, read_json, to_bytes
 from cupcake.engine.builtins.values import Value
 
 TOKEN_MAX = 1 << 20  # characters
@@ -33,7 +33,7 @@ class Token:
     @property
     def signed(self) -> bytes:
         """What the signature covers."""
-        return f"{self.header_text}.{self.payload_text}".encode("utf-8", "replace")
+        return to_bytes(f"{self.header_text}.{self.payload_text}")
 
     def header(self) -> dict[str, Value]:
         try:
@@ -82,7 +82,7 @@ def split_token(name: str, text: str) -> Token:
 
 def json_object(raw: bytes) -> dict[str, Value]:
     """The JSON object in `raw`; ValueError with the words of OPA. The last of equal keys counts."""
-    found = json_value(raw.decode("utf-8", "replace"))
+    found = json_value(from_bytes(raw))
     if not isinstance(found, dict):
         raise ValueError("decoded JSON type was not an Object")
     return found
@@ -91,7 +91,7 @@ def json_object(raw: bytes) -> dict[str, Value]:
 def json_value(text: str) -> Value:
     """A JSON text as value; ValueError for anything that is no JSON, `NaN` included."""
     try:
-        found: Value = json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
+        found: Value = read_json(text, parse_float=Decimal, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"invalid JSON: {error}") from None
     return found
@@ -103,6 +103,8 @@ def _no_constant(text: str) -> Value:
 
 def _section(text: str) -> bytes:
     """The bytes of one base64url section, which may be padded or not."""
+    if len(to_bytes(text)) % 4 == 1 and not text.endswith("="):
+        raise ValueError(f"illegal base64url string: {text}")
     body = text.rstrip("=")
     bad = re.search(r"[^A-Za-z0-9_-]", body)
     if bad:
@@ -114,7 +116,7 @@ def _section(text: str) -> bytes:
 
 def unquoted(payload: bytes) -> str:
     """A token within a token: its text may be quoted."""
-    return payload.decode("utf-8", "replace").strip("\"'")
+    return from_bytes(payload).strip("\"'")
 
 
 def _decode(token: Value) -> Value:
@@ -133,7 +135,7 @@ def _decode(token: Value) -> Value:
 def _verify_hmac(digest: str, name: str, token: Value, secret: Value) -> Value:
     text, key = string(name, 1, token), string(name, 2, secret)
     parts = split_token(name, text)
-    mac = hmac.digest(key.encode("utf-8", "replace"), parts.signed, digest)
+    mac = hmac.digest(to_bytes(key), parts.signed, digest)
     return hmac.compare_digest(mac, parts.signature())
 
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from cupcake.engine.builtins.host.go_format import quoted
 from cupcake.engine.builtins.host.operands import failed, string
+from cupcake.engine.builtins.texts import from_bytes, to_bytes
 from cupcake.engine.builtins.values import Value
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):", re.ASCII)
@@ -55,10 +56,12 @@ class Url:
     def target(self) -> str:
         """Path and query as they are sent."""
         if self.raw_path == self.path:
-            path = escape_path(self.path.encode("utf-8", "replace"))
+            path = escape_path(to_bytes(self.path))
         else:
-            path = quote(self.raw_path, safe="/%:@!$&'()*+,;=-._~[]")
-        return (path or "/") + ("?" + quote(self.query, safe=_PRINTED) if self.query else "")
+            path = quote(to_bytes(self.raw_path), safe="/%:@!$&'()*+,;=-._~[]")
+        return (path or "/") + (
+            "?" + quote(to_bytes(self.query), safe=_PRINTED) if self.query else ""
+        )
 
     def _port_text(self) -> str:
         at = self.host.rfind(":")
@@ -88,8 +91,8 @@ def parse_url(text: str) -> Url:
         _check_userinfo(userinfo)
     _escapes(rest)
     path = _decoded(rest)
-    raw = path.decode("utf-8", "replace") if escape_path(path) == rest else rest
-    shown = path.decode("utf-8", "replace")
+    raw = from_bytes(path) if escape_path(path) == rest else rest
+    shown = from_bytes(path)
     return Url(scheme, "", userinfo, host, shown, raw, query, _unescape(fragment))
 
 
@@ -151,7 +154,7 @@ def _escapes(text: str) -> None:
 
 def _unescape(text: str) -> str:
     _escapes(text)
-    return _decoded(text).decode("utf-8", "replace")
+    return from_bytes(_decoded(text))
 
 
 def _unescape_host(text: str) -> str:
@@ -168,11 +171,11 @@ def _unescape_host(text: str) -> str:
         if char < "\x80" and char not in _HOST:
             raise UrlError(f"invalid character {quoted(char)} in host name")
         at += 1
-    return _decoded(text).decode("utf-8", "replace")
+    return from_bytes(_decoded(text))
 
 
 def _decoded(text: str) -> bytes:
-    first, *parts = text.encode("utf-8", "replace").split(b"%")
+    first, *parts = to_bytes(text).split(b"%")
     return first + b"".join(bytes([int(part[:2], 16)]) + part[2:] for part in parts)
 
 

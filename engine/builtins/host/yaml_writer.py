@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 from functools import cmp_to_key
+from itertools import pairwise
 from typing import Any
 
 import yaml
 
 from cupcake.engine.builtins.host.documents import one_line
 from cupcake.engine.builtins.host.operands import failed
+from cupcake.engine.builtins.texts import readable
 from cupcake.engine.builtins.values import RegoObject, RegoSet, Value, pairs
 
 _BASE60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?", re.ASCII)
@@ -65,6 +67,9 @@ def yaml_text(name: str, value: Value, scalar: Callable[[str], object]) -> str:
             sort_keys=False,
             width=1 << 20,
         )
+    except _TwiceError as error:
+        line = f'line 1: mapping key "{error}" already defined at line 1'
+        raise failed(name, f"yaml: unmarshal errors:\n  {line}") from None
     except RecursionError:
         raise failed(name, "yaml: value is nested too deeply") from None
     return str(shown).removesuffix("...\n")  # an open scalar, for this writer
@@ -79,6 +84,10 @@ def _is_odd(text: str) -> bool:
         or _DATE.fullmatch(text) is not None
         or any(char > "\uffff" or char == "\ufeff" for char in text)
     )
+
+
+class _TwiceError(ValueError):
+    """Two keys of an object are the same text."""
 
 
 class _Number(str):
@@ -118,15 +127,22 @@ _Dumper.add_representer(_Number, _Dumper.number)
 def _plain(value: Value) -> object:
     """Sets as lists, keys as texts in their order, numbers as Go shows them."""
     match value:
-        case bool() | None | str():
+        case str():
+            return readable(value)
+        case bool() | None:
             return value
         case int() | Decimal():
             return _Number(_number(value))
         case list() | RegoSet():
             return [_plain(item) for item in value]
         case dict() | RegoObject():
-            named = [(k if isinstance(k, str) else one_line(k), v) for k, v in pairs(value)]
+            named = [
+                (readable(k if isinstance(k, str) else one_line(k)), v) for k, v in pairs(value)
+            ]
             named.sort(key=lambda pair: _ORDER(pair[0]))
+            for (key, _), (following, _) in pairwise(named):
+                if key == following:  # they differ in bytes that are not UTF-8
+                    raise _TwiceError(key)
             return {key: _plain(item) for key, item in named}
     return value
 

@@ -14,6 +14,7 @@ import yaml
 
 from cupcake.engine.builtins.host.operands import failed, string
 from cupcake.engine.builtins.host.yaml_writer import yaml_text
+from cupcake.engine.builtins.texts import readable, readable_bytes, to_bytes
 from cupcake.engine.builtins.values import BuiltinError, Value
 
 NODES_MAX = 500_000  # of a document once its aliases are followed
@@ -40,6 +41,12 @@ PLAIN_TAG = "!plain"
 PLAIN_RESOLVERS = {
     "<": [(f"{_TAG}merge", re.compile("<<"))],
     None: [(PLAIN_TAG, re.compile(".*", re.DOTALL))],
+}
+# What Python says of bytes that are not UTF-8, in the words of Go's reader.
+_BAD_BYTES = {
+    "invalid start byte": "invalid leading UTF-8 octet",
+    "invalid continuation byte": "invalid trailing UTF-8 octet",
+    "unexpected end of data": "incomplete UTF-8 octet sequence",
 }
 
 if TYPE_CHECKING:
@@ -194,12 +201,14 @@ class _Converter:
         if self.nodes > NODES_MAX or depth > DEPTH_MAX:
             raise failed(self.name, "yaml: document is too large or nested too deeply")
         match loaded:
-            case None | bool() | int() | str():
+            case str():
+                return readable(loaded)
+            case None | bool() | int():
                 return loaded
             case Decimal() if loaded.is_finite():
                 return loaded
             case bytes():
-                return loaded.decode("utf-8", "replace")
+                return readable_bytes(loaded)
             case list() | set() | tuple():
                 return [self.value(item, depth + 1) for item in loaded]
             case _Pairs(items):
@@ -212,7 +221,7 @@ class _Converter:
     def key(self, key: object) -> str:
         match key:
             case str():
-                return key
+                return readable(key)
             case bool():
                 return "true" if key else "false"
             case int() | Decimal():
@@ -238,6 +247,10 @@ def _check_size(name: str, text: str) -> int:
 
 def load_yaml(name: str, text: str) -> Value:
     """The first document of a text; BuiltinError."""
+    try:
+        to_bytes(text).decode()
+    except UnicodeDecodeError as error:
+        raise failed(name, f"yaml: {_BAD_BYTES[error.reason]}") from None
     if len(text) > YAML_MAX:
         raise failed(name, f"yaml: document is longer than {YAML_MAX} characters")
     if text.startswith("%") and _OTHER_VERSION.search(text):

@@ -78,13 +78,29 @@ static const char *const numbers[] = {
     "64", "65", "1024", "1000000", "3.999999999999999999999", "1e-400", "99999999999999999999", "10", "3", "1.5", "255", "256"};
 #define NUMBERS (sizeof numbers / sizeof *numbers)
 
+/* No UTF-8: no start, a letter that is cut off, overlong forms, surrogates, beyond U+10FFFF. */
+static const char *const broken[] = {"\xFF", "\x80", "\xE6\x97", "\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xED\xB0\x80",
+                                     "\xF0\x9F\x98", "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80"};
+#define BROKEN (sizeof broken / sizeof *broken)
+
 static rt_v text(source *s) {
     unsigned kind = byte(s);
-    if (kind < 160) return rt_string_c(words[byte(s) % WORDS]);
+    if (kind < 140) return rt_string_c(words[byte(s) % WORDS]);
+    if (kind < 170) { /* such bytes within and around a word */
+        const char *word = words[byte(s) % WORDS];
+        size_t cut = byte(s) % (strlen(word) + 1);
+        rt_sb sb;
+        rt_sb_init(&sb, 0);
+        rt_sb_bytes(&sb, word, cut);
+        rt_sb_text(&sb, broken[byte(s) % BROKEN]);
+        rt_sb_text(&sb, word + cut);
+        if (kind & 1) rt_sb_text(&sb, broken[byte(s) % BROKEN]);
+        return rt_sb_string(&sb);
+    }
     size_t len = kind < 240 ? kind % 12 : byte(s) * (kind % 5u + 1u);
     char *bytes = malloc(len + 1);
     for (size_t i = 0; i < len; i++) bytes[i] = (char)byte(s);
-    rt_v v = rt_string_repair(bytes, len);
+    rt_v v = rt_string(bytes, len);
     free(bytes);
     return v;
 }
@@ -197,15 +213,21 @@ static rt_v written(rt_v v, int flags) {
     return rt_sb_string(&sb);
 }
 
-/* What every value must do: equal itself, hash alike when equal, be written as text that reads back as it. */
+static bool is_utf8(rt_v text) { return rt_utf8_valid(rt_str(text), rt_str(text) + rt_str_len(text)); }
+
+/* What every value must do: equal itself, hash alike when equal, be written as text that reads back as it; and every text that is
+ * written must be UTF-8. */
 static void check_value(rt_v v) {
-    rt_v out = written(v, RT_JSON_VALUE);
-    rt_v again = rt_json_read(rt_str(out), rt_str_len(out), RT_JSON_VALUE);
+    const int host = RT_JSON_VALUE | RT_JSON_BYTES;
+    rt_v out = written(v, host);
+    rt_v again = rt_json_read(rt_str(out), rt_str_len(out), host);
     must(again);
     must(rt_compare(v, again) == 0 && rt_equal(v, again) && rt_hash(v) == rt_hash(again));
-    rt_v twice = written(again, RT_JSON_VALUE);
+    rt_v twice = written(again, host);
     must(rt_equal(out, twice));
+    out = written(v, RT_JSON_VALUE);
     rt_v json = written(v, RT_JSON_PLAIN), html = written(v, RT_JSON_HTML);
+    must(is_utf8(out) && is_utf8(twice) && is_utf8(json) && is_utf8(html));
     rt_v plain = rt_json_read(rt_str(json), rt_str_len(json), RT_JSON_PLAIN);
     rt_v escaped = rt_json_read(rt_str(html), rt_str_len(html), RT_JSON_PLAIN);
     must(plain && escaped);
