@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from cupcake.engine.builtins.texts import SURROGATES
 from cupcake.engine.plan import ir
 
 
@@ -44,7 +45,9 @@ def const_text(const: ir.Const) -> str:
 
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'.replace("\x00", "\\u0000")
+    plain = f'"{escaped}"'.replace("\x00", "\\u0000")
+    # A byte that is not UTF-8, in a value that a policy printed.
+    return SURROGATES.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", plain)
 
 
 class _Printer:

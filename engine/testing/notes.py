@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cupcake.engine.builtins.texts import readable
 from cupcake.engine.plan.planner import path_name
 from cupcake.engine.rego import ast
 from cupcake.engine.testing.events import Body, Frame, Frames, Sites
@@ -51,7 +52,8 @@ class Notes:
                 self.lines.append(Line(op, body.place, depth, self._text(body)))
         self._shown = stack
         place = self._sites.sites[number].place
-        self.lines.append(Line("Note", place, len(stack), json.dumps(said, ensure_ascii=False)))
+        text = readable(json.dumps(said, ensure_ascii=False))
+        self.lines.append(Line("Note", place, len(stack), text))
         return True
 
     def _text(self, body: Body) -> str:

@@ -108,6 +108,7 @@ PRINTED = [
     ("data.printing.p", ['a 1 {"b"} <undefined> [1, "q"] null', "in f 3"]),
     ("data.printing.q", ["1", "same", "2", "same", "2", "same"]),
     ("data.printing.r", ['x {"y": 1.50}']),
+    ('print([hex.decode("ff")], {hex.decode("e697"): 1})', ['["\\xff"] {"\\xe6\\x97": 1}']),
     ('print("here", data.printing.q)', None),
 ]
 
@@ -119,6 +120,24 @@ def test_print_goes_to_stderr(rego: Run, query: str, lines: list[str] | None) ->
         assert err.splitlines()[-1] == "here {1, 2}"
     else:
         assert err.splitlines() == lines
+
+
+SHOWN = [
+    ("eval -f pretty 'print(hex.decode(\"ff\"))'", "\ufffd"),
+    ("eval -f raw 'hex.decode(\"61ff\")'", "a\ufffd"),
+    ("eval -f pretty --explain notes '[1 | trace(hex.decode(\"ff\"))]'", '| Note "\ufffd"'),
+    (
+        'eval --strict-builtin-errors \'net.cidr_contains(hex.decode("ff"), "1.1.1.1")\'',
+        "address: \ufffd",
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "shown"), SHOWN)
+def test_bytes_that_are_not_utf8_are_not_written(rego: Run, line: str, shown: str) -> None:
+    _, out, err = rego(line)
+    assert shown in out + err
+    (out + err).encode("utf-8", "strict")
 
 
 @pytest.mark.parametrize("query", [q for q, _ in PRINTED if q != "data.printing.r"])
