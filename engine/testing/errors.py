@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from cupcake.engine.builtins.texts import readable
 from cupcake.engine.errors import EvaluationError
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.resolve import dotted
@@ -38,7 +39,7 @@ class Errors:
             name = message.partition(":")[0]
             calls = _calls(site.expr)
             place = next((call.loc for call in calls if dotted(call.operator) == name), site.place)
-        error = EvaluationError(code, message)
+        error = EvaluationError(code, readable(message))
         error.place, error.col = f"{place.file}:{place.row}", place.col
         self.found.append(error)
         return True

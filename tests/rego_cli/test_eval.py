@@ -130,6 +130,10 @@ SHOWN = [
         'eval --strict-builtin-errors \'net.cidr_contains(hex.decode("ff"), "1.1.1.1")\'',
         "address: \ufffd",
     ),
+    (
+        'eval --show-builtin-errors \'x := net.cidr_contains(hex.decode("ff"), "1.1.1.1")\'',
+        "address: \ufffd",
+    ),
 ]
 
 
