@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 from cupcake.engine.builtins.texts import readable
 from cupcake.engine.errors import EvaluationError
 from cupcake.engine.rego import ast
 from cupcake.engine.rego.resolve import dotted
-from cupcake.engine.testing.events import Frames, Sites
+from cupcake.engine.testing.events import Frames, Sites, nodes
 
 
 class Errors:
@@ -37,25 +35,9 @@ class Errors:
         if self._frames.stack:
             site = self._sites.sites[self._frames.stack[-1].at]
             name = message.partition(":")[0]
-            calls = _calls(site.expr)
+            calls = (node for node in nodes(site.expr) if isinstance(node, ast.Call))
             place = next((call.loc for call in calls if dotted(call.operator) == name), site.place)
         error = EvaluationError(code, readable(message))
         error.place, error.col = f"{place.file}:{place.row}", place.col
         self.found.append(error)
         return True
-
-
-def _calls(node: Any) -> Iterator[ast.Call]:
-    """The calls in a node, bodies inside of it aside."""
-    if isinstance(node, tuple):
-        if not (node and isinstance(node[0], ast.Expr)):
-            for item in node:
-                yield from _calls(item)
-        return
-    if not is_dataclass(node) or isinstance(node, ast.Location):
-        return
-    if isinstance(node, ast.Call):
-        yield node
-    for field in fields(node):
-        if field.name != "loc":
-            yield from _calls(getattr(node, field.name))

@@ -137,23 +137,26 @@ def _evaluated_in_body(rule: ast.Rule) -> ast.Rule:
     return replace(rule, head=replace(head, key=key, value=value), body=body)
 
 
-def _asked(node: Any) -> Iterator[Path]:
-    """The paths below `data` that an expression refers to, bodies inside of it aside, as far as they are constant."""
+def nodes(node: Any) -> Iterator[Any]:
+    """The nodes of an expression, bodies inside of it aside."""
     if isinstance(node, tuple):
         if not (node and isinstance(node[0], ast.Expr)):
             for item in node:
-                yield from _asked(item)
-        return
-    if not is_dataclass(node) or isinstance(node, ast.Location):
-        return
-    if isinstance(node, ast.Ref) and node.terms[0] == ast.Var("data"):
-        size = 1
-        while size < len(node.terms) and isinstance(node.terms[size], ast.String):
-            size += 1
-        yield data_path(ast.Ref(node.terms[:size], node.loc)) or ()
-    for field in fields(node):
-        if field.name != "loc":
-            yield from _asked(getattr(node, field.name))
+                yield from nodes(item)
+    elif is_dataclass(node) and not isinstance(node, ast.Location):
+        yield node
+        for field in fields(node):
+            yield from nodes(getattr(node, field.name))
+
+
+def _asked(expr: ast.Expr) -> Iterator[Path]:
+    """The paths below `data` that an expression refers to, as far as they are constant."""
+    for node in nodes(expr):
+        if isinstance(node, ast.Ref) and node.terms[0] == ast.Var("data"):
+            size = 1
+            while size < len(node.terms) and isinstance(node.terms[size], ast.String):
+                size += 1
+            yield data_path(ast.Ref(node.terms[:size], node.loc)) or ()
 
 
 @dataclass(slots=True, eq=False)
