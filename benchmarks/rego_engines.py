@@ -24,7 +24,7 @@ from rego_cases import Case, cases
 
 from cupcake import engine
 from cupcake.engine.opa_compiler import compile_with_opa
-from cupcake.engine.vm import native
+from cupcake.engine.vm import capi, native
 
 REGOPY_SECONDS = 60
 OPA_VARIABLE = "CUPCAKE_BENCH_OPA"
@@ -92,7 +92,7 @@ class Inside(Whole):
 def timed_calls() -> Iterator[list[float]]:
     """Seconds of each `opa_eval` while the block runs: what a call of C costs and what builtins of the host do included."""
     found: list[float] = []
-    call, clock, slots = native._call, time.perf_counter, native._SLOTS
+    call, clock, slots = capi.call, time.perf_counter, native._SLOTS
 
     def timed(context: int, function: int, values: int, count: int, trap: int) -> Any:
         started = clock()
@@ -101,11 +101,11 @@ def timed_calls() -> Iterator[list[float]]:
             found.append(clock() - started)
         return result
 
-    native._call = timed
+    capi.call = timed
     try:
         yield found
     finally:
-        native._call = call
+        capi.call = call
 
 
 class OpaBench(Runner):

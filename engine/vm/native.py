@@ -24,19 +24,15 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import wasmtime
 from wasmtime import _bindings as raw
-from wasmtime import _ffi
 
 from cupcake.engine.errors import EvaluationError, LoadError
 from cupcake.engine.places import place_of
 from cupcake.engine.runtime.abi import TEXT_HOST
-from cupcake.engine.vm import pool
+from cupcake.engine.vm import capi, pool
 from cupcake.engine.vm.failures import PoolIsFull, abort_error, first_line, take_error, translate
 from cupcake.engine.vm.limits import STACK_BYTES, Limits, Ticker
 from cupcake.engine.vm.screen import screen
 
-_VAL = c.sizeof(raw.wasmtime_val_raw_t)
-_EXTERN = c.sizeof(raw.wasmtime_extern_t)
-_OF = raw.wasmtime_extern_t.of.offset
 _SLOTS = 8
 # What a policy hands on to its core, in the order of the core's imports (`wasm/split.py`).
 _SHARED = (b"memory", b"table")
@@ -45,44 +41,11 @@ _CHUNK = 1024
 _VALS = raw.wasmtime_val_raw_t * _SLOTS
 _ARGS_OF_CORE = 3
 _VALS_OF_CORE = raw.wasmtime_val_raw_t * _ARGS_OF_CORE
-_ARGS = struct.Struct("<" + f"i{_VAL - 4}x" * 7)
-_ARG1 = struct.Struct(f"<i{_VAL - 4}x")
+_ARGS = struct.Struct("<" + f"i{capi.VAL - 4}x" * 7)
+_ARG1 = struct.Struct(f"<i{capi.VAL - 4}x")
 _DOCUMENT = struct.Struct("<3I")  # `document` of document.c
-_ARG2 = struct.Struct("<" + f"i{_VAL - 4}x" * 2)
-_ARG3 = struct.Struct("<" + f"i{_VAL - 4}x" * _ARGS_OF_CORE)
-
-
-def _function(name: str, result: Any, *arguments: Any) -> Any:
-    # A prototype of our own: the library's shared one converts every pointer to a Python object.
-    address = c.cast(getattr(_ffi.dll, name), c.c_void_p).value
-    assert address is not None
-    return c.CFUNCTYPE(result, *arguments)(address)
-
-
-_P, _SIZE = c.c_void_p, c.c_size_t
-_store_new = _function("wasmtime_store_new", _P, _P, _P, _P)
-_store_delete = _function("wasmtime_store_delete", None, _P)
-_store_context = _function("wasmtime_store_context", _P, _P)
-_store_limiter = _function("wasmtime_store_limiter", None, _P, *[c.c_int64] * 5)
-_set_deadline = _function("wasmtime_context_set_epoch_deadline", None, _P, c.c_uint64)
-_instantiate_pre = _function("wasmtime_instance_pre_instantiate", _P, _P, _P, _P, _P)
-_instance_new = _function("wasmtime_instance_new", _P, _P, _P, _P, _SIZE, _P, _P)
-_export_get = _function("wasmtime_instance_export_get", c.c_bool, _P, _P, c.c_char_p, _SIZE, _P)
-_memory_data = _function("wasmtime_memory_data", _P, _P, _P)
-_memory_size = _function("wasmtime_memory_data_size", _SIZE, _P, _P)
-_memory_grow = _function("wasmtime_memory_grow", _P, _P, _P, c.c_uint64, _P)
-_call = _function("wasmtime_func_call_unchecked", _P, _P, _P, _P, _SIZE, _P)
-_trap_new = _function("wasmtime_trap_new", _P, c.c_char_p, _SIZE)
-
-# `wasmtime_strategy_enum`; the Python API offers the others only.
-_WINCH = 2
-_strategy_set = _function("wasmtime_config_strategy_set", None, _P, c.c_uint8)
-
-_CALLBACK = c.CFUNCTYPE(_SIZE, _P, _P, _P, _SIZE)
-_define_unchecked = _function(
-    "wasmtime_linker_define_func_unchecked",
-    _P, _P, c.c_char_p, _SIZE, c.c_char_p, _SIZE, _P, _CALLBACK, _P, _P,
-)  # fmt: skip
+_ARG2 = struct.Struct("<" + f"i{capi.VAL - 4}x" * 2)
+_ARG3 = struct.Struct("<" + f"i{capi.VAL - 4}x" * _ARGS_OF_CORE)
 
 
 class DoesNotFit(LoadError):
@@ -111,7 +74,7 @@ class _Frame:
         self.trap = c.c_void_p()
         self.at_core, self.at_policy = c.addressof(self.core), c.addressof(self.policy)
         self.at_externs, self.at_func = c.addressof(self.externs), c.addressof(self.func)
-        self.at_memory = self.at_externs + _OF
+        self.at_memory = self.at_externs + capi.OF
         self.at_vals, self.at_trap = c.addressof(self.vals), c.addressof(self.trap)
         self.context = 0
         self.floor = 0  # what the memory has at least
@@ -125,25 +88,27 @@ class _Frame:
         func = raw.wasmtime_extern_t()
         vals = _VALS_OF_CORE()
         trap = c.c_void_p()
-        if not _export_get(self.context, self.at_core, name, len(name), c.byref(func)):
+        if not capi.export_get(self.context, self.at_core, name, len(name), c.byref(func)):
             raise EvaluationError(
                 "eval_internal_error", f"the module does not export {name.decode()}"
             )
         c.memmove(vals, arguments, len(arguments))
-        error = _call(self.context, c.addressof(func) + _OF, vals, _ARGS_OF_CORE, c.byref(trap))
+        error = capi.call(
+            self.context, c.addressof(func) + capi.OF, vals, _ARGS_OF_CORE, c.byref(trap)
+        )
         if error or trap.value:
             raise translate(error, trap.value, self.error)
         return int(vals[0].i32) & 0xFFFFFFFF
 
     def text(self, address: int) -> bytes:
         """The NUL-terminated bytes at an address of linear memory."""
-        base = _memory_data(self.context, self.at_memory)
+        base = capi.memory_data(self.context, self.at_memory)
         if 0 < address < self.floor - _CHUNK:
             chunk = c.string_at(base + address, _CHUNK)
             end = chunk.find(0)
             if end >= 0:
                 return chunk[:end]
-        size = _memory_size(self.context, self.at_memory)
+        size = capi.memory_size(self.context, self.at_memory)
         if not 0 < address < size:
             raise EvaluationError(
                 "eval_internal_error", "the module gave an address outside of its memory"
@@ -163,11 +128,11 @@ class _Frame:
 
     def read(self, address: int, size: int) -> bytes:
         """`size` bytes at an address of linear memory."""
-        if not 0 <= address <= _memory_size(self.context, self.at_memory) - size:
+        if not 0 <= address <= capi.memory_size(self.context, self.at_memory) - size:
             raise EvaluationError(
                 "eval_internal_error", "the module gave an address outside of its memory"
             )
-        return c.string_at(_memory_data(self.context, self.at_memory) + address, size)
+        return c.string_at(capi.memory_data(self.context, self.at_memory) + address, size)
 
     def dump(self, value: int) -> str:
         """Rego text of a value of the running module, in the form for hosts (`text.py`)."""
@@ -178,9 +143,9 @@ class _Frame:
         """A value of the running module from Rego text."""
         data = text.encode("utf-8", "replace")
         address = self.call_core(b"opa_malloc", _ARG1.pack(len(data) + 1))
-        if address + len(data) > _memory_size(self.context, self.at_memory) or not address:
+        if address + len(data) > capi.memory_size(self.context, self.at_memory) or not address:
             raise EvaluationError("eval_limit_memory", "no memory for the result of a builtin")
-        c.memmove(_memory_data(self.context, self.at_memory) + address, data, len(data))
+        c.memmove(capi.memory_data(self.context, self.at_memory) + address, data, len(data))
         value = self.call_core(b"rt_read", _ARG3.pack(_signed(address), len(data), TEXT_HOST))
         if not value:
             raise EvaluationError(
@@ -215,19 +180,19 @@ class Machine:
                 config.cranelift_opt_level = "none"
                 config.cranelift_flag_set("regalloc_algorithm", "single_pass")
             case "baseline":
-                _strategy_set(_address(config), _WINCH)
+                capi.strategy_set(capi.address_of(config), capi.STRATEGY_WINCH)
         self.memory_bytes = Limits().memory_bytes if pooled else None
         if self.memory_bytes is not None:
             pool.use(config, self.memory_bytes)
         self.code = code
         self.engine = wasmtime.Engine(config)
-        self.at_engine = _address(self.engine)
+        self.at_engine = capi.address_of(self.engine)
         self.ticker = Ticker(self.engine.increment_epoch)
         self.frames = _Frames()
         self._cores: dict[str, _Core] = {}
         self._lock = threading.Lock()
-        self._abort = _CALLBACK(self._on_abort)
-        self._host = _CALLBACK(self._on_host)
+        self._abort = capi.CALLBACK(self._on_abort)
+        self._host = capi.CALLBACK(self._on_host)
 
     @property
     def identity(self) -> str:
@@ -290,7 +255,7 @@ class Machine:
         except BaseException as e:
             if frame.error is None:
                 frame.error = e
-            return int(_trap_new(b"host", 4) or 0)
+            return int(capi.trap_new(b"host", 4) or 0)
         return 0
 
     def _on_abort(self, env: int, caller: int, values: int, count: int) -> int:
@@ -323,13 +288,13 @@ class Machine:
         ):
             kind = wasmtime.FuncType([i32()] * parameters, [i32()] * results)
             module = namespace.encode()
-            error = _define_unchecked(
-                _address(linker),
+            error = capi.define_unchecked(
+                capi.address_of(linker),
                 module,
                 len(module),
                 name,
                 len(name),
-                _address(kind),
+                capi.address_of(kind),
                 callback,
                 None,
                 None,
@@ -376,7 +341,7 @@ class Program:
             raise LoadError(
                 f"the policy was compiled for another version of the runtime, compile it again ({first_line(e)})"
             ) from e
-        self._at_pre, self._at_core = _address(self._pre), _address(core.module)
+        self._at_pre, self._at_core = capi.address_of(self._pre), capi.address_of(core.module)
         self.limits = limits
         self._ticks = limits.ticks
         self._early = False
@@ -385,7 +350,7 @@ class Program:
             try:
                 self._heap = frame.call_core(b"opa_heap_ptr_get", b"")
                 # Every instance starts with as much.
-                self._room = int(_memory_size(frame.context, frame.at_memory))
+                self._room = int(capi.memory_size(frame.context, frame.at_memory))
             finally:
                 self._give_back(store, frame)
         except PoolIsFull as e:
@@ -410,17 +375,17 @@ class Program:
             return self._outside_of_pool().run(text, entrypoint, options, session, form)
         try:
             context = frame.context
-            if not _export_get(context, frame.at_policy, b"opa_eval", 8, frame.at_func):
+            if not capi.export_get(context, frame.at_policy, b"opa_eval", 8, frame.at_func):
                 raise EvaluationError("eval_internal_error", "the module does not export opa_eval")
             heap = self._heap
             end = heap + size + 8 & ~7
             if end > self._room:
                 self._grow(frame, (end - self._room >> 16) + 1)
-            c.memmove(_memory_data(context, frame.at_memory) + heap, text, size)
-            c.memmove(
-                frame.at_vals, _ARGS.pack(options, entrypoint, 0, heap, size, end, form), 7 * _VAL
+            c.memmove(capi.memory_data(context, frame.at_memory) + heap, text, size)
+            _ARGS.pack_into(frame.vals, 0, options, entrypoint, 0, heap, size, end, form)
+            error = capi.call(
+                context, frame.at_func + capi.OF, frame.at_vals, _SLOTS, frame.at_trap
             )
-            error = _call(context, frame.at_func + _OF, frame.at_vals, _SLOTS, frame.at_trap)
             if error or frame.trap.value or frame.error is not None:
                 failure = translate(error, frame.trap.value, frame.error)
                 if isinstance(failure, EvaluationError):
@@ -436,9 +401,9 @@ class Program:
         try:
             value = frame.parse(text)
             at = frame.call_core(b"rt_document", _ARG2.pack(_signed(value), base))
-            memory = _memory_data(frame.context, frame.at_memory)
+            memory = capi.memory_data(frame.context, frame.at_memory)
             start, size, root = _DOCUMENT.unpack(c.string_at(memory + at, _DOCUMENT.size))
-            if start + size > _memory_size(frame.context, frame.at_memory):
+            if start + size > capi.memory_size(frame.context, frame.at_memory):
                 raise EvaluationError("eval_internal_error", "a document ends outside of memory")
             return c.string_at(memory + start, size), root
         finally:
@@ -459,7 +424,7 @@ class Program:
 
     def _grow(self, frame: _Frame, pages: int) -> None:
         previous = c.c_uint64()
-        error = _memory_grow(frame.context, frame.at_memory, pages, c.byref(previous))
+        error = capi.memory_grow(frame.context, frame.at_memory, pages, c.byref(previous))
         if error:
             take_error(error)
             raise EvaluationError(
@@ -484,34 +449,34 @@ class Program:
     def _free_retired(self) -> None:
         while self._retired:
             with contextlib.suppress(IndexError):  # another thread was faster
-                _store_delete(self._retired.pop())
+                capi.store_delete(self._retired.pop())
 
     def _open(self) -> tuple[int, _Frame]:
         """A fresh Store with both instances, and the frame that describes it."""
         idle = self._machine.frames.idle
         frame = idle.pop() if idle else _Frame()
         frame.session, frame.error, frame.trap.value = None, None, None
-        store = _store_new(self._machine.at_engine, None, None)
-        frame.context = context = _store_context(store)
+        store = capi.store_new(self._machine.at_engine, None, None)
+        frame.context = context = capi.store_context(store)
         try:
             if self._is_limited:
-                _store_limiter(store, self.limits.memory_bytes, -1, -1, -1, -1)
+                capi.store_limiter(store, self.limits.memory_bytes, -1, -1, -1, -1)
             self._machine.ticker.cover(self._ticks)
-            _set_deadline(context, self._ticks)
-            error = _instantiate_pre(self._at_pre, context, frame.at_policy, frame.at_trap)
+            capi.set_deadline(context, self._ticks)
+            error = capi.instantiate_pre(self._at_pre, context, frame.at_policy, frame.at_trap)
             if error or frame.trap.value:
                 raise translate(error, frame.trap.value, frame.error)
             at = frame.at_externs
             for name in _SHARED:
-                _export_get(context, frame.at_policy, name, len(name), at)
-                at += _EXTERN
-            error = _instance_new(
+                capi.export_get(context, frame.at_policy, name, len(name), at)
+                at += capi.EXTERN
+            error = capi.instance_new(
                 context, self._at_core, frame.at_externs, len(_SHARED), frame.at_core, frame.at_trap
             )
             if error or frame.trap.value:
                 raise translate(error, frame.trap.value, frame.error)
         except BaseException:
-            _store_delete(store)
+            capi.store_delete(store)
             idle.append(frame)
             raise
         return int(store), frame
@@ -528,7 +493,7 @@ class Program:
         else:
             store, frame = made
             machine.ticker.cover(self._ticks)
-            _set_deadline(frame.context, self._ticks)
+            capi.set_deadline(frame.context, self._ticks)
         frame.session, frame.floor = session, self._room
         machine.frames.running.append(frame)
         return store, frame
@@ -541,26 +506,20 @@ class Program:
             self._free_retired()
             self._retired.append(store)
         else:
-            _store_delete(store)
+            capi.store_delete(store)
         frame.session = frame.error = None
         frames.idle.append(frame)
 
     def __del__(self) -> None:
         # Stores are wasmtime's memory, not Python's: a program that was prepared holds up to two.
         for store, _ in getattr(self, "_spare", ()):
-            _store_delete(store)
+            capi.store_delete(store)
         if hasattr(self, "_retired"):
             self._free_retired()
 
 
 def _signed(value: int) -> int:
     return value - (1 << 32) if value >= 1 << 31 else value
-
-
-def _address(owner: Any) -> int:
-    address = c.cast(owner.ptr(), c.c_void_p).value
-    assert address is not None
-    return address
 
 
 def _placed(offset: str, source_map: str) -> tuple[str, int]:
