@@ -17,6 +17,7 @@ from cupcake.engine.artifact import Artifact
 from cupcake.engine.builtins.values import rego_set
 from cupcake.engine.errors import EngineError, EvaluationError, LoadError
 from cupcake.engine.vm import UNDEFINED, Limits, load
+from cupcake.engine.vm.policy import loads
 
 Compile = Callable[..., Artifact]
 
@@ -276,3 +277,30 @@ def test_an_error_says_which_rule_was_running(compiled: Compile, name: str, quic
         policy.evaluate("a/p", value)
     assert caught.value.place == place
     assert str(caught.value) == f"{place}: {caught.value.code}: {caught.value.message}"
+
+
+def test_an_input_that_holds_itself_nests_too_deeply(compiled: Compile) -> None:
+    value: list[object] = []
+    value.append(value)
+    with pytest.raises(EvaluationError) as caught:
+        load(compiled("p := 1")).evaluate("a/p", value)
+    assert caught.value.code == "eval_limit_depth"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b'[{"result": 1}]', [{"result": 1}]),
+        (b" \n[ ]\t", []),
+        (b'[1.5,1e400,"\xc3\xa9"]', [1.5, Decimal("1e400"), "é"]),
+        (b"7" * 5000, Decimal("7" * 5000)),
+    ],
+)
+def test_results_are_read_with_and_without_white_space(text: bytes, value: object) -> None:
+    assert loads(text) == value
+
+
+@pytest.mark.parametrize("text", [b"", b"[", b"[] []", b"[1,]", b" x"])
+def test_what_is_no_json_is_no_result(text: bytes) -> None:
+    with pytest.raises(EvaluationError, match="no JSON"):
+        loads(text)
