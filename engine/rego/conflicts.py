@@ -189,18 +189,14 @@ def check_conflicts(
                 f"multiple default rules {path_text(path)} found at {where}",
                 repeated[path][0].loc,
             )
-        if not whole:
-            continue
-        if path in below:
+        if whole and path in below:
             names = " ".join(sorted({path_text(p) for p in below[path]}))
             problems.add(
                 TYPE_ERROR, f"rule {path_text(path)} conflicts with [{names}]", whole[0].loc
             )
         if data_paths is not None and _exists(data_paths, path):
             text = "/".join(str(p) for p in path)
-            problems.add(
-                COMPILE_ERROR, f"conflicting rule for data path {text} found", whole[0].loc
-            )
+            problems.add(COMPILE_ERROR, f"conflicting rule for data path {text} found", first.loc)
 
 
 def check_packages(
@@ -224,9 +220,12 @@ def check_packages(
 
 
 def _exists(tree: Mapping[str, object], path: Path) -> bool:
+    """Whether the base document has a value at the path, or one on the way there that is no object."""
     node: object = tree
     for part in path:
-        if not isinstance(node, Mapping) or part not in node:
+        if not isinstance(node, Mapping):
+            return True
+        if part not in node:
             return False
         node = node[part]
     return True
