@@ -152,6 +152,8 @@ _OURS = {
     "checked: a template string is a call over sets": "no template strings",
     "errors: two defaults": "OPA points at the package, we at the second default",
     "errors: both sides unknown": "OPA 1.7 names what is assigned too, newer ones do not",
+    "errors: refs that can never be defined": "newer OPAs say that a function is no value",
+    "errors: a function is a value for functions only": "newer OPAs say that a function is no value",
     "errors: a rule and a package of its name": "OPA points into the other file",
 }
 
