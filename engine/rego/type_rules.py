@@ -66,6 +66,15 @@ def union(kinds: Iterable[ty.Type]) -> ty.Type:
     return ty.Any(tuple(parts)) if len(parts) <= _MAX_UNION else ty.ANY
 
 
+def merged(kinds: Sequence[ty.Type]) -> ty.Type:
+    """Objects that rules with variables in their heads make, as one: each may have the keys and values of any."""
+    objects = [k for k in kinds if isinstance(k, ty.ObjectOf)]
+    if len(objects) != len(kinds) or len(kinds) < 2 or any(k.static for k in objects):
+        return union(kinds)
+    values = [k.dynamic_value or ty.ANY for k in objects]
+    return ty.ObjectOf((), union([k.dynamic_key or ty.ANY for k in objects]), merged(values))
+
+
 def may_equal(a: ty.Type, b: ty.Type) -> bool:
     """False only if no value is of both types."""
     if isinstance(a, ty.Any):

@@ -15,6 +15,7 @@ from cupcake.engine.rego.conflicts import definitions, is_whole, ref_text
 from cupcake.engine.rego.reach import Reach
 from cupcake.engine.rego.resolve import Problems, Signatures, dotted
 from cupcake.engine.rego.rewrite_terms import TYPE_ERROR
+from cupcake.engine.rego.rule_paths import RulePaths
 from cupcake.engine.rego.schemas import Documents
 from cupcake.engine.rego.type_patterns import Env, fits
 from cupcake.engine.rego.type_rules import (
@@ -24,6 +25,7 @@ from cupcake.engine.rego.type_rules import (
     keys_of,
     literal_type,
     may_equal,
+    merged,
     select,
     type_text,
     union,
@@ -67,16 +69,7 @@ class TypeChecker:
         # Types of calls and comprehensions of one statement, by id: literals in literals are looked at twice.
         self.seen: dict[int, ty.Type] = {}
         self.reach = Reach(groups)
-        self.above = {path[:size] for path in groups for size in range(1, len(path))}
-        # Where the names of all rules go on with strings.
-        self.names_only = self.above - {
-            path[:at] for path in groups for at, key in enumerate(path) if not isinstance(key, str)
-        }
-        self.functions = {
-            "data." + ".".join(str(p) for p in path): path
-            for path, group in groups.items()
-            if group.kind == "function"
-        }
+        self.paths = RulePaths.of(groups)
 
     # -- rules ---------------------------------------------------------------------------------
 
@@ -113,7 +106,7 @@ class TypeChecker:
                     kinds.append(self.term(arg, env))
                 link = link.else_
         self.names, self.replaced, self.around = saved
-        result = union(values) if group.kind != "partial_object" else _merged(values)
+        result = union(values) if group.kind != "partial_object" else merged(values)
         if group.kind == "function":
             result = ty.FunctionOf(tuple([union(kinds) for kinds in args]), result)
         is_wrong = group.kind == "function" and len(self.problems) > errors
@@ -183,7 +176,7 @@ class TypeChecker:
             group = self.groups.get(path)
             if group is not None and group.kind == "function":
                 found[path] = self.group_type(path)
-            elif group is not None and path not in self.above:
+            elif group is not None and path not in self.paths.above:
                 found[path] = union([self.group_type(path), self.term(w.value, env)])
         return found
 
@@ -300,7 +293,7 @@ class TypeChecker:
         if not isinstance(term, ast.Ref):
             return ()
         name = dotted(term)
-        path = self.functions.get(name)
+        path = self.paths.functions.get(name)
         if path is not None:
             found = self.group_type(path)
             return found.args if isinstance(found, ty.FunctionOf) else ()
@@ -321,7 +314,7 @@ class TypeChecker:
     def misused(self, call: ast.Call, given: ty.Type, result: ty.Type, env: Env) -> None:
         """The operand for the result of a call can never be one."""
         name = dotted(call.operator)
-        path = self.functions.get(name)
+        path = self.paths.functions.get(name)
         function = self.document(path) if path is not None else self.builtins.get(name)
         args = function.args if isinstance(function, (ty.FunctionOf, ty.Builtin)) else ()
         have = have_text([*(self.term(a, env) for a in call.args), given], nested=False)
@@ -428,12 +421,12 @@ class TypeChecker:
                 size += 1
                 if path in self.groups:
                     found, at = path, size
-                if path not in self.above:
+                if path not in self.paths.above:
                     break
             base = self.root("data")
-            if found is None and base is not ty.ANY and path not in self.above:
+            if found is None and base is not ty.ANY and path not in self.paths.above:
                 at, found, current = 1, (), base
-            elif size == len(term.terms) and path in self.above:
+            elif size == len(term.terms) and path in self.paths.above:
                 return self.extent(path)
             elif found is None:
                 is_never = self.package_key(term, env)
@@ -444,7 +437,8 @@ class TypeChecker:
                 self.problems.add(TYPE_ERROR, text, term.loc)
                 return ty.ANY
             else:
-                current = self.document(found) if found not in self.above else self.extent(found)
+                kind = self.extent if found in self.paths.above else self.document
+                current = kind(found)
         elif isinstance(head, ast.Var) and head.name == "input":
             current = self.root("input")
         else:
@@ -470,7 +464,7 @@ class TypeChecker:
             if isinstance(t, ast.String):
                 path = (*path, t.value)
                 continue
-            by_name = path in self.names_only and path not in self.groups
+            by_name = path in self.paths.names_only and path not in self.groups
             if not by_name or self.is_replaced(path):
                 return False
             if isinstance(t, ast.Var):
@@ -497,18 +491,13 @@ class TypeChecker:
             return self.beside(path)
         static: dict[str, ty.Type] = {}
         keys: ty.Type = ty.STRING
-        for below in self.groups:
-            name = (*path, *below[len(path) : len(path) + 1])
-            if name == path or below[: len(name)] != name:
-                continue
-            key = name[-1]
+        for key in self.paths.below.get(path, ()):
             if not isinstance(key, str):
                 keys = ty.ANY
                 continue
-            if key in static:
-                continue
+            name = (*path, key)
             group = self.groups.get(name)
-            if group is None or name in self.above:
+            if group is None or name in self.paths.above:
                 static[key] = self.extent(name)
             else:
                 static[key] = ty.ANY if group.kind == "function" else self.document(name)
@@ -552,7 +541,7 @@ class TypeChecker:
         have = [self.term(a, env) for a in call.args]
         name = dotted(call.operator)
         loc = loc if loc.row else call.loc
-        path = self.functions.get(name)
+        path = self.paths.functions.get(name)
         if path is not None:
             function = self.document(path)
             if not isinstance(function, ty.FunctionOf):
@@ -610,12 +599,3 @@ class TypeChecker:
                 self.problems.add(TYPE_ERROR, text, loc)
                 return False
         return True
-
-
-def _merged(kinds: Sequence[ty.Type]) -> ty.Type:
-    """Objects that rules with variables in their heads make, as one: each may have the keys and values of any."""
-    objects = [k for k in kinds if isinstance(k, ty.ObjectOf)]
-    if len(objects) != len(kinds) or len(kinds) < 2 or any(k.static for k in objects):
-        return union(kinds)
-    values = [k.dynamic_value or ty.ANY for k in objects]
-    return ty.ObjectOf((), union([k.dynamic_key or ty.ANY for k in objects]), _merged(values))
