@@ -141,9 +141,10 @@ RT_EXPORT rt_v bi_time_add_date(rt_v instant, rt_v years, rt_v months, rt_v days
     B_INTEGER(ADD_DATE, 4, days, &add_days);
     /* Sums wrap around, as in Go. */
     int64_t from_january = (int64_t)((uint64_t)at.month + (uint64_t)add_months - 1), carry = floor_div(from_january, 12);
+    int64_t month = from_january % 12 + (from_january % 12 < 0 ? 13 : 1);
     uint64_t year = (uint64_t)at.year + (uint64_t)add_years + (uint64_t)carry;
     int64_t day = (int64_t)((uint64_t)at.day + (uint64_t)add_days);
-    uint64_t seconds = b_midnight(year, (uint32_t)(from_january - carry * 12 + 1), day) +
+    uint64_t seconds = b_midnight(year, (uint32_t)month, day) +
                        (uint64_t)(at.hour * 3600 + at.minute * 60 + at.second);
     if (!b_nanoseconds(seconds, at.nanosecond, &result)) return rt_builtin_error(ADD_DATE, "time outside of valid range");
     return rt_int(result);
