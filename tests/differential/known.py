@@ -89,6 +89,8 @@ def _said_elsewhere(
     what OPA refuses the program is compared once more."""
     assert isinstance(difference.ours, tuple) and isinstance(difference.theirs, tuple)
     ours, theirs = difference.ours[2], difference.theirs[2]
+    if ours and not any(fault.file for fault in theirs):
+        return "OPA gives errors in template strings no place, and stops there"
     missing = [fault for fault in theirs if not _is_said(fault, ours)]
     if not missing:
         return "OPA stops before the next error, or gives all uses of a ref the row of the last one"
