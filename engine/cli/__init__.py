@@ -28,6 +28,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "eval": ("evaluate", "evaluate a query"),
         "test": ("test", "run the test_* rules of policies"),
         "check": ("check", "show every error of policies"),
+        "fmt": ("fmt", "lay out policies as `opa fmt` does"),
         "build": ("build", "compile to an OPA bundle or a .wasm module"),
         "plan": ("plan", "print the intermediate representation"),
         "parse": ("parse", "print the syntax tree of a policy"),

@@ -144,6 +144,14 @@ def _either(name: str, text: str) -> Any:
             raise problem from None
 
 
+def read_stdin() -> str:
+    """All of stdin."""
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise LoadProblem(f"<stdin>: byte {error.start} is not UTF-8") from None
+
+
 def read_document(path: Path) -> Any:
     """A document, YAML by the file's ending."""
     return _document(path, read_text(path))

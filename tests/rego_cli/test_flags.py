@@ -21,6 +21,7 @@ OPERANDS = {
     "check": "policy.rego",
     "build": "policy.rego -o {out}",
     "deps": "1",
+    "fmt": "",
 }
 
 
