@@ -32,14 +32,12 @@ def add(commands: Any, help: str) -> Parser:
     switch(parser, "-l", "--list", help="only print the names of files that would change")
     switch(parser, "-d", "--diff", help="only print what would change")
     switch(parser, "--fail", help="exit code 2, and nothing written, if a file would change")
-    parser.add_argument(
+    switch(
+        parser,
         "--check-result",
-        nargs="?",
-        const="true",
-        default="true",
-        choices=["true", "false"],
-        help="whether the result is parsed and compared with the policy (default: true)",
+        help="parse the result and compare it with the policy; on unless =false is given",
     )
+    parser.set_defaults(check_result=True)
     switch(parser, "--v0-v1", help="write what both Rego v0 and v1 read; the policies are v0")
     switch(parser, "--rego-v1", dest="v0_v1", help=argparse.SUPPRESS)
     switch(
@@ -95,7 +93,7 @@ def _formatted(text: str, name: str, options: argparse.Namespace) -> str:
         rego_version="v0" if old else "v1",
         target="both" if both else "v0" if old else "v1",
         drop_imports=options.drop_v0_imports,
-        check=options.check_result == "true",
+        check=options.check_result,
     )
 
 

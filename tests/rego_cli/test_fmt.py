@@ -153,7 +153,8 @@ def test_versions(rego: Run) -> None:
     assert rego("fmt --drop-v0-imports", both)[1] == _TIDY
 
 
-def test_a_result_can_go_unchecked(rego: Run) -> None:
+def test_a_result_can_go_unchecked(rego: Run, folder: Path) -> None:
+    assert rego(f"fmt --check-result {folder / 'tidy.rego'}") == (0, _TIDY, "")
     assert rego("fmt --check-result=false", _LOOSE)[1] == _TIDY
     assert rego("fmt --check-result", _LOOSE)[1] == _TIDY
 
