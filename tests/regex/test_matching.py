@@ -66,13 +66,20 @@ ATOMS = st.sampled_from(
         "^",
     ]
 )
+REPEATS = ("*", "+", "?", "*?", "+?", "??", "{2}", "{1,3}", "{0,2}?", "{2,}")
+
+
+def _takes_a_letter(pattern: str) -> bool:
+    return re.fullmatch(pattern, "", re.ASCII) is None
+
+
 PATTERNS = st.recursive(
     ATOMS,
     lambda inner: st.one_of(
         st.builds("".join, st.lists(inner, min_size=2, max_size=4)),
         st.builds("(?:{}|{})".format, inner, inner),
-        st.builds("(?:{}){}".format, inner, st.sampled_from(["*", "+", "?", "*?", "+?", "??"])),
-        st.builds("(?:{}){}".format, inner, st.sampled_from(["{2}", "{1,3}", "{0,2}?", "{2,}"])),
+        # Python ends a loop at the first empty match of what is repeated, Go does not: see the test below.
+        st.builds("(?:{}){}".format, inner.filter(_takes_a_letter), st.sampled_from(REPEATS)),
         st.builds("({})".format, inner),
     ),
     max_leaves=8,
@@ -95,6 +102,23 @@ def test_first_match_is_the_one_of_python(run: Run, pattern: str, texts: list[st
         found = reference.search(text)
         assert got["matched"][index] is (found is not None)
         assert got["found"][index] == ([found.group()] if found else [])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "found"),
+    [
+        ("[a-c](?:b?|c)*|", "abc", "abc"),
+        ("(?:b?|c)*", "bc", "bc"),
+        ("(?:b?|c)*", "cb", ""),
+        ("(?:b?|c){2,}", "bcc", "b"),
+        ("a(?:|c)*", "acc", "a"),
+        ("(?:c|b?)*", "bc", "bc"),
+    ],
+)
+def test_what_may_be_empty_is_repeated_as_in_opa(
+    run: Run, pattern: str, text: str, found: str
+) -> None:
+    assert run(pattern, text)["found"] == [[found]]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
