@@ -44,7 +44,8 @@ def plain(term: ast.Term) -> str:
         case ast.Array(items=items):
             return f"[{_list(items)}]"
         case ast.Set(items=items):
-            return f"{{{_list(tuple(sorted(set(items), key=_order)))}}}" if items else "set()"
+            once = dict.fromkeys(plain(item) for item in sorted(items, key=_order))
+            return f"{{{', '.join(once)}}}" if items else "set()"
         case ast.Object(pairs=pairs):
             ordered = sorted(pairs, key=lambda pair: _order(pair[0]))
             return f"{{{', '.join(f'{plain(key)}: {plain(value)}' for key, value in ordered)}}}"

@@ -65,7 +65,11 @@ class TermWriter:
             case ast.Set(items=()):
                 put("set()")
             case ast.Set(items=items):
-                self._list("{", tuple(dict.fromkeys(items)), "}", term.loc)
+                # By their texts: `{1, 1}` in it is `{1}`, and what is equal then stands once, too.
+                once: dict[str, ast.Term] = {}
+                for item in items:
+                    once.setdefault(plain(item), item)
+                self._list("{", tuple(once.values()), "}", term.loc)
             case ast.Object():
                 self._object(term)
             case ast.ArrayComprehension(term=head, body=body):

@@ -1,6 +1,6 @@
 """Random programs mean the same to OPA and to us: value, undefined or error, and where the error is.
 
-Hypothesis draws the programs and shrinks what differs. 200 in the suite; CUPCAKE_DIFFERENTIAL=N compares N, and
+Hypothesis draws the programs and shrinks what differs. 100 in the suite; CUPCAKE_DIFFERENTIAL=N compares N, and
 CUPCAKE_DIFFERENTIAL_SEED starts from another seed. A program that the newest OPA refuses is compared once more without what
 it refuses. Of more than 1000 programs only every fourth is compared with the older OPAs. OPA: `opa` on the PATH, more in CUPCAKE_OPAS. `explore.py` goes on after
 the first difference.
@@ -21,7 +21,7 @@ from random_programs import program, programs
 from reference import Reference, executables, running
 from source import Program
 
-_COUNT = int(os.environ.get("CUPCAKE_DIFFERENTIAL", "200"))
+_COUNT = int(os.environ.get("CUPCAKE_DIFFERENTIAL", "100"))
 _SEED = int(os.environ.get("CUPCAKE_DIFFERENTIAL_SEED", "0"))
 
 
