@@ -87,6 +87,7 @@ def build(module: ModuleType, job: dict[str, Any], compilers: Any = None) -> dic
             lap("canary_ms")
             if not left or _read(module, job).digest == sources.digest:
                 break
+            # The digest before the files: what changes in between is then found to differ, and built again.
             result["tree"] = snapshot.content_digest(folder)
             sources = _read(module, job)
         if failed is not None:

@@ -37,16 +37,19 @@ Placed = tuple[int | None, ast.Expr]
 
 
 def in_order(
-    rule: ast.Rule, bound: Sequence[ast.Term], is_base: Callable[[ast.Ref], bool]
+    rule: ast.Rule,
+    bound: Sequence[ast.Term],
+    is_base: Callable[[ast.Ref], bool],
+    is_mocked: Callable[[str], bool],
 ) -> list[Placed]:
     """The body of `rule`, guards first where it matters. `bound`: patterns whose variables have values before it;
-    `is_base`: whether a ground ref leads to a document that no rule makes."""
+    `is_base`: whether a ground ref leads to a document that no rule makes; `is_mocked`: whether a `with` replaces a builtin."""
     if any(is_event(expr) for expr in rule.body):
         return _as_written(rule)
     if any(is_counter(expr) for expr in rule.body):
-        return _counting(rule, bound, is_base)
+        return _counting(rule, bound, is_base, is_mocked)
     body = list(enumerate(rule.body))
-    reader = _Reader(is_base)
+    reader = _Reader(is_base, is_mocked)
     first = next((i for i, expr in body if reader.may_fail(expr)), len(body))
     head_risks = sum(reader.risks(term) for term in _head(rule) if type(term) not in _SIMPLE)
     if first == len(body) and not head_risks:
@@ -55,12 +58,16 @@ def in_order(
         name for node in (*bound, *(e.kind for e in rule.body[:first])) for name in _vars(node)
     }
     seen = {ref for _, expr in body[:first] for ref in reader.needs(expr)}
+    texts: set[ast.Ref] = set()  # what was asked whether it is a string
     moved: list[Placed] = []
     kept: list[Placed] = []
     for position, expr in body[first:]:
         text = reader.prefix_of(expr)
         if text is not None:
-            moved += [(None, _is("string", text)), (position, expr)]
+            if text not in texts:
+                texts.add(text)
+                moved.append((None, _is("string", text)))
+            moved.append((position, expr))
             seen.update(reader.needs(expr))
             continue
         if position > first and reader.is_guard(expr, known):
@@ -90,7 +97,10 @@ def _as_written(rule: ast.Rule) -> list[Placed]:
 
 
 def _counting(
-    rule: ast.Rule, bound: Sequence[ast.Term], is_base: Callable[[ast.Ref], bool]
+    rule: ast.Rule,
+    bound: Sequence[ast.Term],
+    is_base: Callable[[ast.Ref], bool],
+    is_mocked: Callable[[str], bool],
 ) -> list[Placed]:
     """The same for a rule that was instrumented: an expression takes the counter before it along."""
     plain = tuple(expr for expr in rule.body if not is_counter(expr))
@@ -102,7 +112,7 @@ def _counting(
         elif left:
             counters[id(expr)] = left.pop()
     placed: list[Placed] = []
-    for position, expr in in_order(replace(rule, body=plain), bound, is_base):
+    for position, expr in in_order(replace(rule, body=plain), bound, is_base, is_mocked):
         if id(expr) in counters:
             placed.append((None, counters[id(expr)]))
         placed.append((position, expr))
@@ -119,6 +129,7 @@ def _head(rule: ast.Rule) -> Iterator[ast.Term]:
 @dataclass(slots=True)
 class _Reader:
     is_base: Callable[[ast.Ref], bool]
+    is_mocked: Callable[[str], bool]
     made: int = field(default=0)
 
     def risks(self, node: object) -> int:
@@ -239,6 +250,7 @@ class _Reader:
         match expr.kind:
             case ast.Call(ast.Ref((ast.Var("startswith" | "endswith"),)), (ast.Ref() as text, end)):
                 plain = not expr.negated and not expr.withs and isinstance(end, ast.String)
+                plain = plain and not self.is_mocked("is_string")
                 return text if plain and self._is_known(text, set()) else None
             case _:
                 return None
@@ -251,7 +263,9 @@ class _Reader:
             case ast.Unify(lhs, rhs) | ast.Call(ast.Ref((ast.Var("equal"),)), (lhs, rhs)):
                 for closure, ref in ((lhs, rhs), (rhs, lhs)):
                     kind = _KINDS.get(type(closure))
-                    if kind and isinstance(ref, ast.Ref) and self._is_known(ref, set()):
+                    if kind is None or self.is_mocked(f"is_{kind}"):
+                        continue
+                    if isinstance(ref, ast.Ref) and self._is_known(ref, set()):
                         return [(None, _is(kind, ref))]
         return []
 

@@ -101,7 +101,8 @@ class GroupPlanner(BodyPlanner):
     def rule_body(self, rule: ast.Rule) -> None:
         """The body of a rule; collections of verbs are called instead of walked."""
         collections = self.unit.collections(self.scope, rule)
-        for position, expr in front.in_order(rule, rule.head.args or (), self._is_base):
+        bound = rule.head.args or ()
+        for position, expr in front.in_order(rule, bound, self._is_base, self._is_mocked):
             collection = None if position is None else collections.get(position)
             if collection is not None and self.unbound(collection.var):
                 verb = self.static_key(collection.verb)
@@ -112,6 +113,9 @@ class GroupPlanner(BodyPlanner):
                         self.bind(collection.var, self.call(func, (INPUT, DATA)))
                         continue
             self.expr(expr)
+
+    def _is_mocked(self, name: str) -> bool:
+        return self.scope.mock(name) is not None
 
     def _is_base(self, ref: ast.Ref) -> bool:
         """Whether a ground ref leads to a document that no rule makes."""

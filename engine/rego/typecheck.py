@@ -437,8 +437,7 @@ class TypeChecker:
                 self.problems.add(TYPE_ERROR, text, term.loc)
                 return ty.ANY
             else:
-                kind = self.extent if found in self.paths.above else self.document
-                current = kind(found)
+                current = (self.extent if found in self.paths.above else self.document)(found)
         elif isinstance(head, ast.Var) and head.name == "input":
             current = self.root("input")
         else:

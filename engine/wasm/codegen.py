@@ -19,9 +19,10 @@ from cupcake.engine.runtime import abi
 from cupcake.engine.wasm import opcodes as op
 from cupcake.engine.wasm.asm import Assembled, Assembler, Hole
 from cupcake.engine.wasm.errors import LinkError
+from cupcake.engine.wasm.functions import compile_function, compile_plan
 from cupcake.engine.wasm.image import RuntimeImage
 from cupcake.engine.wasm.placement import FRAME, Placement
-from cupcake.engine.wasm.statements import ASSIGN_ONCE, INSERT_ONCE, compile_function, compile_plan
+from cupcake.engine.wasm.statements import ASSIGN_ONCE, INSERT_ONCE
 from cupcake.engine.wasm.unit import (
     REGEX_COMPILE,
     CodeCache,

@@ -16,11 +16,10 @@ from cupcake.engine.builtins.types import NUMBER
 from cupcake.engine.plan import ir
 from cupcake.engine.runtime import abi
 from cupcake.engine.wasm import opcodes as op
-from cupcake.engine.wasm.asm import Assembled, Assembler
+from cupcake.engine.wasm.asm import Assembler
 from cupcake.engine.wasm.errors import CodegenError
 from cupcake.engine.wasm.known import A_NUMBER, UNKNOWN, Row, keys_of, values_of
-from cupcake.engine.wasm.unit import MAX_HOST_ARGS, Made, Unit, plan_symbol, policy_symbol
-from cupcake.engine.wasm.uses import read_locals
+from cupcake.engine.wasm.unit import MAX_HOST_ARGS, Unit, policy_symbol
 
 # Blocks in blocks: each level costs Python frames here and in the planner, and stack in the engine's compiler.
 MAX_NESTING = 220
@@ -530,88 +529,6 @@ class FunctionWriter:
         with self.block() as label:
             self.run(s.default, label)
         asm.end()
-
-    # -- whole functions ------------------------------------------------------------------------------------
-
-    def function(self, func: ir.Func) -> Assembled:
-        asm = self.asm
-        self.read = read_locals(func.blocks)
-        place = _first_place(func.blocks)
-        if place is not None:
-            self.mark(place)
-        memoized = func.name in self.unit.memo_slots
-        if memoized:
-            # A frame's entry: 0 not evaluated, 1 undefined, else the value.
-            asm.get_global(self.unit.memo_global)
-            asm.load(f"slot {func.name}")
-            asm.tee(self.result)
-            asm.if_()
-            asm.get(self.result)
-            asm.const(0)
-            asm.get(self.result)
-            asm.const(1)
-            asm.emit(op.I32_NE, op.SELECT, op.RETURN)
-            asm.end()
-        self.exit = asm.block()
-        self.blocks(func.blocks)
-        asm.end()
-        if memoized:
-            asm.get_global(self.unit.memo_global)
-            asm.get(self.result)
-            asm.const(1)
-            asm.get(self.result)
-            asm.emit(op.SELECT)
-            asm.store(f"slot {func.name}")
-        asm.get(self.result)
-        return asm.finish()
-
-    def plan(self, plan: ir.Plan) -> Assembled:
-        asm = self.asm
-        self.is_plan = True
-        self.read = read_locals(plan.blocks)
-        asm.const(0)
-        self.call("rt_set")
-        asm.set(self.result)
-        self.exit = asm.block()
-        self.blocks(plan.blocks)
-        asm.end()
-        asm.get(self.result)
-        return asm.finish()
-
-
-def _first_place(blocks: tuple[ir.Block, ...]) -> ir.Place | None:
-    for block in blocks:
-        for stmt in block.stmts:
-            if stmt.place.row:
-                return stmt.place
-            if isinstance(stmt, ir.BlockStmt):
-                inner = _first_place(stmt.blocks)
-                if inner is not None:
-                    return inner
-    return None
-
-
-def compile_function(unit: Unit, func: ir.Func) -> Assembled:
-    """A planned function: (one i32 a parameter) -> value or 0."""
-    functions, memo = unit.cache.functions, bool(unit.memo_slots)
-    before = functions.get(func.name)
-    if (
-        before is not None
-        and before.func is func
-        and before.memo == memo
-        and all(unit.constants.get(n, UNKNOWN) == v for n, v in before.callees.items())
-    ):
-        return before.code
-    writer = FunctionWriter(unit, policy_symbol(func.name), func.params, func.conflict)
-    code = writer.function(func)
-    functions[func.name] = Made(func, memo, writer.callees, code)
-    return code
-
-
-def compile_plan(unit: Unit, index: int, plan: ir.Plan) -> Assembled:
-    """A plan: (input, data) -> result set."""
-    conflict = "complete rules must not produce multiple outputs"
-    return FunctionWriter(unit, plan_symbol(index), (0, 1), conflict).plan(plan)
 
 
 _HANDLERS: Mapping[type, Callable[[FunctionWriter, Any, int], None]] = MappingProxyType(
