@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MAX_FILE = 64 * 1024 * 1024
 MAX_BUNDLE = 256 * 1024 * 1024
 _DATA = (".json", ".yaml", ".yml")
+# Patterns that one pattern of a manifest may stand for.
+_MOST_ALTERNATIVES = 1_000
 
 
 class LoadProblem(EngineError):
@@ -403,11 +405,20 @@ def _versions(loaded: Loaded, manifest: Manifest, inside: Mapping[str, str]) -> 
 
 
 def _alternatives(pattern: str) -> list[str]:
-    """The patterns that `a{b,c}d` stands for."""
-    found = re.search(r"\{([^{}]*)\}", pattern)
-    if found is None:
-        return [pattern]
-    before, after = pattern[: found.start()], pattern[found.end() :]
-    return [
-        whole for part in found[1].split(",") for whole in _alternatives(f"{before}{part}{after}")
-    ]
+    """The patterns that `a{b,c}d` stands for. Each group doubles them at the least, and a bundle may be anybody's."""
+    done: list[str] = []
+    waiting = [pattern]
+    while waiting:
+        one = waiting.pop()
+        found = re.search(r"\{([^{}]*)\}", one)
+        if found is None:
+            done.append(one)
+        else:
+            before, after = one[: found.start()], one[found.end() :]
+            waiting += [f"{before}{part}{after}" for part in reversed(found[1].split(","))]
+        if len(done) + len(waiting) > _MOST_ALTERNATIVES:
+            raise LoadProblem(
+                f".manifest: file_rego_versions: {pattern[:80]!r} stands for more than {_MOST_ALTERNATIVES} patterns: "
+                "use * or name the files"
+            )
+    return done

@@ -160,32 +160,37 @@ def _operands_come_first(kind: ast.ExprKind, safe: set[str]) -> bool:
             _calls_in(arg, calls)
     elif not isinstance(kind, NO_TERMS):
         _calls_in(kind, calls)
-    if not calls:
-        return True
-    found = set(safe)
-    done: set[int] = set()
-    while waiting := [call for call in calls if id(call) not in done]:
-        ready = [id(call) for call in waiting if _runs(call, found, done)]
-        if not ready:
+    return all(_known(call, safe) for call in calls) or _all_run(calls, set(safe), set())
+
+
+def _all_run(calls: list[ast.Call], found: set[str], done: set[int]) -> bool:
+    """Whether calls beside each other can be evaluated, in some order; `found` grows by what they bind, `done` by their ids."""
+    waiting = calls
+    while waiting:
+        left = [call for call in waiting if not _runs(call, found, done)]
+        if len(left) == len(waiting):
             return False
-        done.update(ready)
+        waiting = left
     return True
 
 
 def _runs(call: ast.Call, found: set[str], done: set[int]) -> bool:
-    """Whether the calls in a call's operands are done, and it has all that these want; then `found` grows by what they bind."""
+    """Whether a call can be evaluated: first the calls in its operands, then it has all that these want beside them."""
+    if id(call) in done:
+        return True
     inner: list[ast.Call] = []
     for arg in call.args:
         _calls_in(arg, inner)
-    if not all(id(c) in done for c in inner):
+    if not _all_run(inner, found, done):
         return False
-    own = tuple([_without_calls(arg) for arg in call.args])
+    own = [_without_calls(arg) for arg in call.args] if inner else call.args
     out: set[str] = set()
     for arg in own:
         ref_outputs(arg, found, out)
     if not all(v in found or v in out for arg in own for v in plain_vars(arg)):
         return False
     found |= out
+    done.add(id(call))
     return True
 
 
@@ -210,10 +215,8 @@ def binds(term: ast.Term) -> bool:
 
 
 def _calls_in(term: ast.Term, calls: list[ast.Call]) -> None:
-    """Add the calls of `term` that are outside closures, those in operands first."""
+    """Add the outermost calls of `term` that are outside closures."""
     if isinstance(term, ast.Call):
-        for t in term.args:
-            _calls_in(t, calls)
         calls.append(term)
     elif isinstance(term, ast.Ref):
         for t in term.terms:

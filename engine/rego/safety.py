@@ -330,12 +330,17 @@ class Orderer:
 
     def binds_all(self, body: ast.Body, names: set[str]) -> bool:
         """Whether `body` has for each of `names` a statement that binds it, if all the rest is bound."""
-        if not names:
-            return True
-        rest = set(_body_plain(body))
-        return names <= rest and all(
-            any(v in outputs(expr, rest - {v}, self.is_relation) for expr in body) for v in names
-        )
+        missing = set(names)
+        for expr in body if missing else ():
+            uses = Uses()
+            expr_uses(expr, uses)
+            others = {*uses.plain, *uses.closed}
+            for v in missing.intersection(uses.plain):
+                if v in outputs(expr, others - {v}, self.is_relation):
+                    missing.discard(v)
+            if not missing:
+                break
+        return not missing
 
     def unsafe_after(
         self, term: ast.Term, uses: Uses, bound: set[str], used: Container[str]

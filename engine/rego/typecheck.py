@@ -31,7 +31,7 @@ from cupcake.engine.rego.type_rules import (
     union,
 )
 from cupcake.engine.rego.uses import plain_vars
-from cupcake.engine.rego.withs import callable_arity
+from cupcake.engine.rego.withs import callable_arity, check_document
 
 _CLOSURES = (ast.ArrayComprehension, ast.SetComprehension, ast.ObjectComprehension)
 _COMPARISONS = frozenset({"equal"})
@@ -70,6 +70,7 @@ class TypeChecker:
         self.seen: dict[int, ty.Type] = {}
         self.reach = Reach(groups)
         self.paths = RulePaths.of(groups)
+        self.joined: dict[Path, ty.Type] = {}  # what groups make together with those below them
 
     # -- rules ---------------------------------------------------------------------------------
 
@@ -277,7 +278,7 @@ class TypeChecker:
         else:
             self.stand_in(w)
         if isinstance(target, ast.Ref) and target.terms[0] == ast.Var("data"):
-            self.document_target(target)
+            check_document(target, self.groups, self.problems)
 
     def stand_in(self, w: ast.With) -> None:
         """A function that stands for another one takes what that one takes."""
@@ -299,17 +300,6 @@ class TypeChecker:
             return found.args if isinstance(found, ty.FunctionOf) else ()
         builtin = self.builtins.get(name)
         return () if builtin is None or builtin.variadic else tuple(builtin.args)
-
-    def document_target(self, target: ast.Ref) -> None:
-        path: Path = ()
-        for t in target.terms[1:]:
-            if path in self.groups:
-                message = "with keyword cannot partially replace virtual document(s)"
-                self.problems.add("rego_compile_error", message, target.loc)
-                return
-            if not isinstance(t, ast.String):
-                return
-            path = (*path, t.value)
 
     def misused(self, call: ast.Call, given: ty.Type, result: ty.Type, env: Env) -> None:
         """The operand for the result of a call can never be one."""
@@ -487,7 +477,9 @@ class TypeChecker:
         if self.is_replaced(path):
             return ty.ANY
         if path in self.groups:
-            return self.beside(path)
+            if path not in self.joined:
+                self.joined[path] = self.beside(path)
+            return self.joined[path]
         static: dict[str, ty.Type] = {}
         keys: ty.Type = ty.STRING
         for key in self.paths.below.get(path, ()):

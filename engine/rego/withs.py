@@ -1,12 +1,15 @@
 """What `with` may replace: documents, and functions by values or by functions of the same arity.
 
-Looks at one modifier whose names are resolved; documents made by rules are checked with the types.
+Looks at one modifier whose names are resolved; documents made by rules are checked when these are known.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from cupcake.engine.builtins.types import Builtin
 from cupcake.engine.rego import ast
+from cupcake.engine.rego.checked import Path
 from cupcake.engine.rego.local_names import COMPILE_ERROR
 from cupcake.engine.rego.resolve import Problems, Signatures, dotted
 
@@ -30,6 +33,19 @@ def check_with(w: ast.With, signatures: Signatures, problems: Problems) -> None:
     if have is not None and want is not None and have != want:
         text = f"{name}: arity mismatch\n\thave: ({_anys(have)})\n\twant: ({_anys(want)})"
         problems.add(_TYPE_ERROR, text, w.loc if w.loc.row else w.target.loc)
+
+
+def check_document(target: ast.Ref, groups: Container[Path], problems: Problems) -> None:
+    """Report a target inside of a document that a rule makes: documents of rules are replaced whole."""
+    path: Path = ()
+    for t in target.terms[1:]:
+        if path in groups:
+            message = "with keyword cannot partially replace virtual document(s)"
+            problems.add(COMPILE_ERROR, message, target.loc)
+            return
+        if not isinstance(t, ast.String):
+            return
+        path = (*path, t.value)
 
 
 def callable_arity(term: ast.Term, signatures: Signatures) -> int | None:

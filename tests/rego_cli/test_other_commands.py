@@ -284,6 +284,7 @@ def test_the_first_pattern_for_a_file_states_its_version(
         ('{"rego_version": 7}', "not 0, 1 or 2"),
         ("[]", "must be an object"),
         ('{"file_rego_versions": 1}', "file_rego_versions must be an object"),
+        ('{"file_rego_versions": {"%s": 0}}' % ("{a,b}" * 40), "more than 1000 patterns"),
         ("{", "not JSON"),
     ],
 )

@@ -93,6 +93,14 @@ LARGE = {
     "functions whose types double": "f0(x) := x + 1\n"
     + _lines(60, "f{j}(x) := [f{i}(x), f{i}(x)]")
     + "\np := 1",
+    "sums in sums of what they bind": "p if { input.a[i] == input.b[i]" + " + 1" * 150 + " }",
+    "refs of a head": "p := ["
+    + ", ".join(f"input.x[v{i}]" for i in range(1_500))
+    + "] if {\n"
+    + _lines(1_500, "v{i} := input.y[{i}]")
+    + "\n}",
+    "names beside keys": _lines(800, "r.g{i}.h := 1\nr[input.x{i}].k := 2\nq{i} if r[input.z]")
+    + "\np := 1",
     "literals in arguments": "f(x) := x\np := " + _nest("f([", "])", depth=100),
 }
 
